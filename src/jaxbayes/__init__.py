@@ -1,0 +1,8 @@
+"""Companion package of the book *Bayesian Inference in JAX*.
+
+Import from the module that holds what you need, for example
+``from jaxbayes.fitting import fit``: nothing is imported here, so that each
+chapter of the book depends on the modules it names and on no other.
+"""
+
+__version__ = "0.1.0"
