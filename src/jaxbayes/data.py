@@ -6,7 +6,9 @@ import numpy as np
 
 from jaxbayes.models import double_gaussian_numpy
 
+#: Names of the six parameters, amplitude, mean and width of each Gaussian in turn.
 PARAMETERS = ("a0", "x0", "s0", "a1", "x1", "s1")
+#: The values behind the simulated data, in the order of :data:`PARAMETERS`.
 TRUTH = np.array([2.0, -0.5, 0.6, 1.5, 0.6, 0.9])
 
 
@@ -64,6 +66,8 @@ def simulate(seed, n=20_000, *, params=TRUTH, noise=0.3):
         raise ValueError(f"params must have positive widths s0 and s1, got {params}")
     if not (np.ndim(noise) == 0 and 0 < noise < np.inf):
         raise ValueError(f"noise must be a positive number, got {noise}")
+    if seed is None:
+        raise TypeError("seed must be an integer or a generator, got None")
     legacy = isinstance(seed, np.random.RandomState)
     rng = seed if legacy else np.random.default_rng(seed)
     x = np.linspace(-5, 5, n)
@@ -79,7 +83,7 @@ def check_profile(profile):
             shape ``(N,)``, ``yerr`` of shape ``(N,)`` or one number for all.
 
     Returns:
-        A :class:`Profile` of float64 NumPy arrays of shape ``(N,)``.
+        A :class:`Profile` of float64 NumPy arrays of shape ``(N,)``, copies.
 
     Raises:
         ValueError: if there are not three arrays, a shape is wrong, a value is
@@ -95,7 +99,7 @@ def check_profile(profile):
     """
     if len(profile) != 3:
         raise ValueError(f"profile must be (x, y, yerr), got {len(profile)} entries")
-    x, y, yerr = (np.asarray(values, dtype=float) for values in profile)
+    x, y, yerr = (np.array(values, dtype=float) for values in profile)
     if x.ndim != 1 or x.size == 0:
         raise ValueError(f"x must have shape (N,) with N > 0, got {x.shape}")
     if y.shape != x.shape:

@@ -1,5 +1,6 @@
 """Least squares with derivatives, and an honest word on convergence."""
 
+import functools
 import warnings
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ METHODS = ("scipy", "jax")
 def chi2_numpy(params, x, y, yerr):
     """Sum the squared residuals of a double Gaussian, in units of the error bars.
 
-    The formula of :func:`chi2`, with NumPy.
+    The formula of :func:`jaxbayes.fitting.chi2`, with NumPy.
 
     Args:
         params: 6 values ``(a0, x0, s0, a1, x1, s1)``.
@@ -166,15 +167,17 @@ def fit(profile, start, *, model=double_gaussian, method="scipy"):
 
     Works in float64 whatever the dtype of the input and JAX's 64-bit flag. An
     optimizer's own flag is neither necessary nor sufficient, so the result is
-    judged anew: converged means a positive definite Hessian H and a gradient g
-    so small that one more Newton step would lower chi squared by less than
-    1e-6, :math:`g^T H^{-1} g / 2 < 10^{-6}` (a thousandth of an error bar).
+    judged anew: converged means a Hessian H that is positive definite beyond
+    rounding, and a gradient g so small that one more Newton step would lower chi
+    squared by less than 1e-6, :math:`g^T H^{-1} g / 2 < 10^{-6}` (a thousandth of an
+    error bar).
 
     Args:
         profile: ``(x, y, yerr)``, see :func:`jaxbayes.data.check_profile`.
         start: array of shape ``(P,)``, finite, where the search begins.
         model: function of ``(params, x)``, traceable by JAX, with a result of
-            the shape of x.
+            the shape of x. Compiled once, as by :func:`jax.jit`: what it reads
+            from outside stays as at its first fit.
         method: ``"scipy"`` for SciPy's BFGS, ``"jax"`` for JAX's.
 
     Returns:
@@ -207,48 +210,49 @@ def fit(profile, start, *, model=double_gaussian, method="scipy"):
     with jax.enable_x64(True):
         try:
             shape = jax.eval_shape(model, start, profile.x).shape
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(f"model cannot be evaluated at start: {error}") from error
         if shape != profile.x.shape:
             raise ValueError(f"model must return shape {profile.x.shape}, got {shape}")
         return _fit(profile, start, model, method)
 
 
+_value_and_grad = jax.jit(jax.value_and_grad(chi2), static_argnames="model")
+_laplace_covariance = jax.jit(laplace_covariance, static_argnames="model")
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _jax_bfgs(start, data, model):
+    """Run JAX's BFGS."""
+    objective = functools.partial(chi2, model=model)
+    return jax_minimize(objective, start, args=data, method="BFGS")
+
+
 def _fit(profile, start, model, method):
     """Run the search of :func:`fit` on checked input, then judge the result."""
-    data = tuple(jnp.asarray(values) for values in profile)
-
-    @jax.jit
-    def objective(params):
-        return chi2(params, *data, model)
-
-    value_and_grad = jax.jit(jax.value_and_grad(objective))
     if method == "scipy":
-        found = minimize(value_and_grad, start, jac=True, method="BFGS")
-        said = str(found.message)
+        args = (*profile, model)
+        found = minimize(_value_and_grad, start, args, jac=True, method="BFGS")
+        said = found.message
     else:
-        found = jax_minimize(objective, jnp.asarray(start), method="BFGS")
-        said = f"status {int(found.status)}"
-    params = jnp.asarray(found.x)
-    value, gradient = value_and_grad(params)
-    hessian = jax.jit(jax.hessian(objective))(params)
-    curved = bool(jnp.all(jnp.linalg.eigvalsh(hessian) > 0))
-    cov = 2 * jnp.linalg.inv(hessian) if curved else jnp.full_like(hessian, jnp.nan)
-    to_go = float(gradient @ cov @ gradient) / 4
-    converged = curved and to_go < 1e-6
-    message = (
-        f"chi squared {to_go:.1e} above the minimum"
-        if curved
-        else "no minimum: Hessian not positive definite"
-    )
+        found = _jax_bfgs(start, profile, model)
+        said = f"status {found.status}"
+    params = np.asarray(found.x)
+    value, gradient = _value_and_grad(params, *profile, model)
+    cov = np.asarray(_laplace_covariance(params, *profile, model))
+    # as correlations, whose eigenvalues do not depend on the units of the parameters
+    scale = jnp.sqrt(jnp.abs(jnp.diag(cov)))
+    eigenvalues = jnp.linalg.eigvalsh(cov / jnp.outer(scale, scale))
+    rounding = profile.x.size * np.finfo(float).eps
+    if jnp.all(eigenvalues > rounding):
+        to_go = float(gradient @ cov @ gradient) / 4
+        message = f"chi squared {to_go:.1e} above the minimum"
+    else:
+        to_go = np.inf
+        cov = np.full_like(cov, np.nan)
+        message = "no minimum: Hessian not positive definite"
     message += f" (optimizer: {said})"
+    converged = to_go < 1e-6
     if not converged:
         warnings.warn(f"fit did not converge: {message}", RuntimeWarning, stacklevel=3)
-    return Fit(
-        np.asarray(params),
-        np.asarray(cov),
-        float(value),
-        int(found.nfev),
-        converged,
-        message,
-    )
+    return Fit(params, cov, float(value), int(found.nfev), converged, message)

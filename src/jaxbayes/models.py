@@ -26,7 +26,7 @@ def double_gaussian_numpy(params, x):
     """
     if len(params) != 6:
         raise ValueError(f"params must hold 6 values, got {len(params)}")
-    a0, x0, s0, a1, x1, s1 = params
+    a0, x0, s0, a1, x1, s1 = np.asarray(params)
     first = a0 * np.exp(-0.5 * ((x - x0) / s0) ** 2)
     second = a1 * np.exp(-0.5 * ((x - x1) / s1) ** 2)
     return first + second
@@ -76,15 +76,18 @@ def gaussian_sum(params, x):
         JAX array of the shape of ``x``; float32 unless 64-bit mode is on.
 
     Raises:
-        ValueError: if ``params`` is empty or its length no multiple of 3.
+        ValueError: if ``params`` is not of shape ``(3 * K,)`` with K > 0.
 
     Example:
         >>> two = [2.0, -0.5, 0.6, 1.5, 0.6, 0.9]
         >>> print(f"{gaussian_sum(jnp.array(two), 0.0):.4f}")
         2.6144
     """
-    if len(params) == 0 or len(params) % 3:
-        raise ValueError(f"params must hold 3 values a Gaussian, got {len(params)}")
-    amplitude, mean, width = jnp.reshape(jnp.asarray(params), (-1, 3)).T
+    params = jnp.asarray(params)
+    if params.ndim != 1 or params.size == 0 or params.size % 3:
+        raise ValueError(
+            f"params must hold 3 values a Gaussian, got shape {params.shape}"
+        )
+    amplitude, mean, width = jnp.reshape(params, (-1, 3)).T
     z = (jnp.asarray(x)[..., None] - mean) / width
     return jnp.sum(amplitude * jnp.exp(-0.5 * z**2), axis=-1)

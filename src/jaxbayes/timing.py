@@ -26,7 +26,8 @@ def best_time(function, *args, repeats=100):
     """Time a function: the first call, then the fastest of many more.
 
     Each call is waited for: JAX returns before the work is done. Background
-    load only ever adds time, so the minimum is the steadiest summary.
+    load only ever adds time, so the minimum is the steadiest summary; it
+    flatters code that runs on several threads, which vary more.
 
     Args:
         function: what to call; JAX or not.
@@ -57,8 +58,9 @@ def best_time(function, *args, repeats=100):
 def compile_time(function, *args):
     """Time tracing and compiling a function, without running it.
 
-    Compiles anew at each call, unless JAX's persistent compilation cache is on
-    (it is off by default).
+    Traces and compiles anew at each call, unless JAX's persistent compilation
+    cache is on (it is off by default); jitted functions that ``function`` calls
+    may come from JAX's cache of traces.
 
     Args:
         function: a function that JAX can trace, jitted or not.
@@ -72,13 +74,31 @@ def compile_time(function, *args):
         >>> compile_time(jnp.sin, jnp.ones(3)) > 0
         True
     """
+    # a jitted function keeps its traces: time the plain one inside it
+    plain = function.__wrapped__ if hasattr(function, "lower") else function
     start = perf_counter()
-    jax.jit(lambda *args: function(*args)).lower(*args).compile()
+    jax.jit(lambda *args: plain(*args)).lower(*args).compile()
     return perf_counter() - start
 
 
+def processor():
+    """Name the processor.
+
+    Returns:
+        The model name where the system tells it, else the architecture.
+
+    Example:
+        >>> len(processor()) > 0
+        True
+    """
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.split(":")[1].strip() for line in lines if "model name" in line]
+    return (models or [platform.processor() or platform.machine()])[0]
+
+
 def machine():
-    """Name the processor, its cores, the device JAX uses, and the versions.
+    """Name the processor, the cores we may use, JAX's device, and the versions.
 
     Returns:
         One line of text, to print beside every timing.
@@ -87,16 +107,8 @@ def machine():
         >>> "jax" in machine()
         True
     """
-    processor = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text().splitlines()
-        names = [
-            line.split(":", 1)[1].strip()
-            for line in lines
-            if line.startswith("model name")
-        ]
-        processor = (names or [processor])[0]
     versions = ", ".join(f"{name} {version(name)}" for name in ("jax", "numpy"))
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count()
     device = jax.devices()[0].device_kind
-    return f"{processor}, {os.cpu_count()} cores; JAX on {device}; {versions}"
+    return f"{processor()}, {cores} cores; JAX on {device}; {versions}"

@@ -1,0 +1,48 @@
+# On a fresh clone, `make book` builds the book and `make test` runs every test.
+# Both make .venv first. `make serve` rebuilds in the browser as you write.
+
+export PYTHONDONTWRITEBYTECODE =
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+BIN := .venv/bin
+BUILD := $(BIN)/sphinx-build -q -W -d docs/_build/doctrees
+PYTHONS := python3.12 python3 python3.13 python3.14 python
+WHICH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 12))
+
+.PHONY: book serve test unit lint lock bench clean
+
+book: .venv/ready
+	@$(BUILD) -b html docs docs/_build/html
+
+serve: .venv/ready
+	@$(BIN)/sphinx-autobuild -q --open-browser --watch src --ignore "*/docs/_build/*" \
+		--ignore "*/docs/_ipython/*" -d docs/_build/doctrees docs docs/_build/html
+
+test: book
+	@$(BIN)/pytest
+
+unit: .venv/ready
+	@$(BIN)/pytest -q --ignore tests/book
+
+lint: .venv/ready
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+lock: .venv/ready # `make lock upgrade=--upgrade` takes the newest of everything
+	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.12 \
+		--generate-hashes --no-emit-index-url --no-annotate --quiet $(upgrade) \
+		--custom-compile-command "make lock" --output-file requirements.txt
+
+bench: .venv/ready
+	@$(BIN)/python benchmarks/build.py
+
+clean:
+	@rm -rf docs/_build .pytest_cache .ruff_cache
+
+.venv/ready: requirements.txt pyproject.toml
+	@for python in $(PYTHONS); do \
+		$$python -c "$(WHICH)" 2>/dev/null && exec $$python -m venv .venv; \
+	done; echo "Install Python 3.12 or newer, with its venv module, and run make again." >&2; exit 1
+	@echo "Installing the pinned packages into .venv (a minute or two, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

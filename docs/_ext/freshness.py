@@ -1,0 +1,57 @@
+"""Tell MyST-NB's cache, and Sphinx, what each chapter depends on.
+
+The cache's key covers a notebook's cells and its kernelspec. So the digest of
+all else that a chapter's numbers come from is written into the kernelspec.
+"""
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+from .dependencies import digest, reached
+from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
+
+HERE = Path(__file__).parents[1]
+ROOT = HERE.parent
+RUNTIME = (
+    *("jax", "jaxlib", "numpyro", "numpy", "scipy"),
+    *("arviz", "corner", "matplotlib", "ipykernel"),
+)
+SETTINGS = [
+    ROOT / "requirements.txt",
+    HERE / "matplotlibrc",
+    HERE / "_ipython/profile_default/ipython_kernel_config.py",
+]
+
+
+def environment():
+    """Digest the interpreter, the pins, the installed versions and the settings."""
+    versions = [f"{name} {version(name)}" for name in RUNTIME]
+    return digest(SETTINGS, platform.python_version(), platform.machine(), *versions)
+
+
+def with_dependencies(text):
+    """Write the digest of what a chapter depends on into its kernelspec.
+
+    Returns the new text and the files that it depends on.
+    """
+    cells = read_myst_markdown_notebook(text).cells
+    sources = [cell.source for cell in cells if cell.cell_type == "code"]
+    files = reached(sources, ROOT / "src")
+    line = f"kernelspec:\n  dependencies: {digest(files, environment())}\n"
+    return text.replace("kernelspec:\n", line, 1), [*files, *SETTINGS]
+
+
+def add_dependencies(app, docname, content):
+    """Give MyST-NB the text that was executed, and Sphinx the files behind it."""
+    if is_myst_markdown_notebook(content[0]):
+        content[0], files = with_dependencies(content[0])
+        for file in files:
+            app.env.note_dependency(file)
+
+
+def setup(app):
+    """Have every page read again when the installed versions change."""
+    app.add_config_value("execution_environment", environment(), "env", str)
+    app.connect("source-read", add_dependencies)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,68 @@
+"""Publish what a reader installs: the package, and the pins of these pages.
+
+The site carries a wheel of ``jaxbayes`` and a list of pinned requirements that
+names it, so that one ``pip install -r`` gives a reader what the book ran on.
+"""
+
+from importlib.metadata import requires
+from pathlib import Path
+from subprocess import run
+from sysconfig import get_path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+
+
+def closure(name):
+    """Return the names of all that an installed package needs here, transitively."""
+    names, todo = set(), [name]
+    while todo:
+        for line in requires(todo.pop()) or []:
+            need = Requirement(line)
+            key = canonicalize_name(need.name)
+            if key not in names and (
+                not need.marker or need.marker.evaluate({"extra": ""})
+            ):
+                names.add(key)
+                todo.append(key)
+    return names
+
+
+def reader_requirements(wheel_url):
+    """List the pins of the package's own dependencies, and the package."""
+    needed = closure("jaxbayes")
+    pins = [
+        line.rstrip(" \\")
+        for line in (ROOT / "requirements.txt").read_text().splitlines()
+        if "==" in line and line.split("==")[0] in needed
+    ]
+    return "\n".join([*pins, f"jaxbayes @ {wheel_url}", ""])
+
+
+def write(path, text):
+    """Write a file, unless it says so already."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+
+
+def publish(app):
+    """Write the line that a reader pastes, and the files that it fetches."""
+    static = f"{app.config.html_baseurl}_static/"
+    line = f"python -m pip install -r {static}requirements.txt\n"
+    write(Path(app.srcdir, "_build", "generated", "install.txt"), line)
+    if app.builder.format == "html" and app.builder.name != "epub":
+        target = Path(app.outdir, "_static")
+        target.mkdir(parents=True, exist_ok=True)
+        build = [Path(get_path("scripts"), "uv-build"), "build-wheel", target]
+        wheel = run(build, cwd=ROOT, check=True, capture_output=True, text=True)
+        url = static + wheel.stdout.strip()
+        write(target / "requirements.txt", reader_requirements(url))
+
+
+def setup(app):
+    """Connect."""
+    app.connect("builder-inited", publish)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,64 @@
+"""Maths that is checked when built and shown without a network.
+
+HTML pages get MathJax from one file, copied out of an installed wheel; e-books
+get MathML; and every formula must parse, or the build warns.
+"""
+
+import shutil
+from importlib.metadata import distribution
+from pathlib import Path
+
+from docutils import nodes
+from math_core import LatexError, LatexToMathML
+from sphinx.util import logging
+
+FILE = "mathjax/tex-svg-full.js"
+logger = logging.getLogger(__name__)
+
+
+def copy_mathjax(app):
+    """Put the file where ``mathjax_path`` says, or choose MathML for an e-book."""
+    if app.builder.name == "epub":
+        app.config.html_math_renderer = "mathml"
+    elif app.builder.format == "html":
+        wheel = distribution("sphinx-mathjax-offline")
+        source = Path(wheel.locate_file(f"sphinx-mathjax-offline/static/{FILE}"))
+        target = Path(app.outdir, "_static", FILE)
+        if not target.exists() or target.stat().st_size != source.stat().st_size:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+
+
+def to_mathml(tex, *, display):
+    """Convert one formula; raises ``LatexError`` on what TeX would not take."""
+    converter = LatexToMathML(xml_namespace=True, fancy_error=False)
+    return converter.convert_with_local_state(tex, displaystyle=display)
+
+
+def lint(app, doctree):
+    """Warn about each formula that cannot be parsed."""
+    for node in doctree.findall(lambda n: isinstance(n, nodes.math | nodes.math_block)):
+        try:
+            to_mathml(node.astext(), display=isinstance(node, nodes.math_block))
+        except LatexError as error:
+            logger.warning("bad formula %r: %s", node.astext(), error, location=node)
+
+
+def visit_inline(translator, node):
+    """Write an inline formula."""
+    translator.body.append(to_mathml(node.astext(), display=False))
+    raise nodes.SkipNode
+
+
+def visit_block(translator, node):
+    """Write a displayed formula."""
+    translator.body.append(f"<p>{to_mathml(node.astext(), display=True)}</p>")
+    raise nodes.SkipNode
+
+
+def setup(app):
+    """Connect."""
+    app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
+    app.connect("builder-inited", copy_mathjax)
+    app.connect("doctree-read", lint)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,82 @@
+"""Sphinx configuration of Bayesian Inference in JAX."""
+
+import os
+import sys
+import tomllib
+from pathlib import Path
+
+HERE = Path(__file__).parent
+BUILD = HERE / "_build"
+sys.path.insert(0, str(HERE))
+metadata = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]
+
+project = "Bayesian Inference in JAX"
+author = "the authors of Bayesian Inference in JAX"
+copyright = f"2026, {author}"
+version = release = metadata["version"]
+language = "en"
+
+extensions = [
+    "myst_nb",
+    *(f"sphinx.ext.{name}" for name in ("autodoc", "napoleon", "intersphinx")),
+    *(f"sphinx_{name}" for name in ("codeautolink", "copybutton", "design")),
+    *(f"sphinx_{name}" for name in ("exercise", "sitemap", "togglebutton")),
+    *("sphinxcontrib.bibtex", "sphinxext.opengraph", "notfound.extension"),
+    *(f"_ext.{name}" for name in ("freshness", "execution", "provenance", "report")),
+    *(f"_ext.{name}" for name in ("exercises", "install", "maths")),
+]
+exclude_patterns = ["_build", "_ipython"]
+nitpicky = True
+numfig = True
+
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(BUILD / "executed")
+nb_execution_timeout = 120
+nb_execution_raise_on_error = True
+nb_output_stderr = "remove-warn"  # with -W: no chapter prints to stderr
+nb_merge_streams = True
+myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath", "substitution"]
+myst_substitutions = {"repository": metadata["urls"]["Repository"]}
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+napoleon_use_ivar = True
+bibtex_bibfiles = ["references.bib"]
+bibtex_default_style = "plain"
+bibtex_reference_style = "author_year"
+codeautolink_concat_default = True
+copybutton_selector = "div.highlight pre:not(.cell_output pre)"
+# Lists of the pages that we link to; nothing is fetched when the book is built.
+intersphinx_mapping = {
+    name: (url, str(HERE / "_inventories" / f"{name}.inv"))
+    for name, url in {
+        "python": "https://docs.python.org/3",
+        "numpy": "https://numpy.org/doc/stable",
+        "scipy": "https://docs.scipy.org/doc/scipy",
+        "matplotlib": "https://matplotlib.org/stable",
+        "jax": "https://docs.jax.dev/en/latest",
+    }.items()
+}
+
+html_theme = "sphinx_book_theme"
+html_title = project
+html_baseurl = os.environ.get(
+    "READTHEDOCS_CANONICAL_URL", metadata["urls"]["Documentation"]
+)
+html_favicon = "_static/favicon.svg"
+html_static_path = ["_static"]
+html_css_files = ["book.css"]
+html_context = {"default_mode": "auto"}
+html_theme_options = {
+    "navbar_persistent": [],  # else a dead sidebar button and a second search box
+    "repository_url": metadata["urls"]["Repository"],
+    "use_repository_button": True,
+    "use_download_button": False,
+    "show_toc_level": 2,
+}
+html_math_renderer = "mathjax"
+mathjax_path = "mathjax/tex-svg-full.js"
+mathjax3_config = {"options": {"enableMenu": False}}
+ogp_site_url = html_baseurl
+ogp_social_cards = {"enable": False}
+sitemap_url_scheme = "{link}"
