@@ -18,10 +18,10 @@ serve: .venv/ready
 		--ignore "*/docs/_ipython/*" -d docs/_build/doctrees docs docs/_build/html
 
 test: book
-	@$(BIN)/pytest
+	@$(BIN)/pytest -q -n auto --dist worksteal
 
 unit: .venv/ready
-	@$(BIN)/pytest -q --ignore tests/book
+	@$(BIN)/pytest -q -n auto --ignore tests/book
 
 lint: .venv/ready
 	@$(BIN)/ruff check

@@ -12,11 +12,12 @@ from functools import partial
 from pathlib import Path
 
 import nbformat
-from .cache import open_cache, store
-from .freshness import with_dependencies
 from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+
+from .cache import open_cache, store
+from .freshness import with_dependencies
 
 HERE = Path(__file__).parents[1]
 KERNEL = {  # what every chapter's kernel inherits

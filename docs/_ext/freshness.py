@@ -5,11 +5,14 @@ all else that a chapter's numbers come from is written into the kernelspec.
 """
 
 import platform
+import re
 from importlib.metadata import version
 from pathlib import Path
 
-from .dependencies import digest, reached
 from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
+from sphinx.errors import ExtensionError
+
+from .dependencies import digest, reached
 
 HERE = Path(__file__).parents[1]
 ROOT = HERE.parent
@@ -38,8 +41,11 @@ def with_dependencies(text):
     cells = read_myst_markdown_notebook(text).cells
     sources = [cell.source for cell in cells if cell.cell_type == "code"]
     files = reached(sources, ROOT / "src")
-    line = f"kernelspec:\n  dependencies: {digest(files, environment())}\n"
-    return text.replace("kernelspec:\n", line, 1), [*files, *SETTINGS]
+    name = f"display_name: Python 3 {digest(files, environment())}"  # no new line
+    text, found = re.subn("display_name: Python 3$", name, text, count=1, flags=re.M)
+    if not found:
+        raise ExtensionError("a chapter's kernelspec must say 'display_name: Python 3'")
+    return text, [*files, *SETTINGS]
 
 
 def add_dependencies(app, docname, content):

@@ -1,0 +1,148 @@
+"""What a chapter defines is what the package holds."""
+
+import ast
+import importlib
+import pkgutil
+import sys
+from pathlib import Path
+
+import pytest
+from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
+
+import jaxbayes
+
+DOCS = Path(__file__).parents[2] / "docs"
+CHAPTERS = [
+    path
+    for path in sorted(DOCS.glob("*.md"))
+    if is_myst_markdown_notebook(path.read_text())
+]
+
+
+class Formula(ast.NodeTransformer):
+    """Strip what only the package has: docstrings, annotations, guard clauses."""
+
+    def body(self, node):
+        self.generic_visit(node)
+        node.body = [
+            statement
+            for statement in node.body
+            if not (
+                isinstance(statement, ast.Expr)
+                and isinstance(statement.value, ast.Constant)
+            )
+            and not (
+                isinstance(statement, ast.If)
+                and not statement.orelse
+                and all(isinstance(inner, ast.Raise) for inner in statement.body)
+            )
+        ]
+        return node
+
+    visit_ClassDef = body
+
+    def visit_FunctionDef(self, node):
+        node.returns = None
+        return self.body(node)
+
+    def visit_arg(self, node):
+        node.annotation = None
+        return node
+
+
+def definitions(source):
+    """Map each top-level function and class of a source to its stripped tree."""
+    kinds = ast.FunctionDef | ast.ClassDef
+    nodes = [node for node in ast.parse(source).body if isinstance(node, kinds)]
+    return {node.name: ast.dump(Formula().visit(node)) for node in nodes}
+
+
+def cells(chapter):
+    notebook = read_myst_markdown_notebook(chapter.read_text())
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+
+
+@pytest.fixture(scope="module")
+def package():
+    found = {}
+    for module in pkgutil.iter_modules(jaxbayes.__path__, "jaxbayes."):
+        source = Path(importlib.import_module(module.name).__file__).read_text()
+        found |= definitions(source)
+    return found
+
+
+@pytest.fixture(scope="module")
+def taught():
+    """Each shared definition of each chapter: (chapter, name, tree)."""
+    return [
+        (chapter.stem, name, tree)
+        for chapter in CHAPTERS
+        for cell in cells(chapter)
+        for name, tree in definitions(cell).items()
+    ]
+
+
+def test_a_chapter_and_the_package_define_the_same(package, taught):
+    shared = [(page, name, tree) for page, name, tree in taught if name in package]
+    assert shared, "found nothing to compare"
+    differ = [f"{page}: {name}" for page, name, tree in shared if tree != package[name]]
+    assert not differ
+
+
+def test_each_function_is_defined_in_one_chapter(package, taught):
+    pages = {}
+    for page, name, _ in taught:
+        if name in package:
+            pages.setdefault(name, []).append(page)
+    assert {name: on for name, on in pages.items() if len(on) > 1} == {}
+
+
+def test_what_chapters_should_teach_is_taught(taught):
+    by_page = {(page, name) for page, name, _ in taught}
+    assert {
+        ("data", "double_gaussian_numpy"),
+        ("data", "Profile"),
+        ("data", "simulate"),
+        ("scipy-fit", "chi2_numpy"),
+        ("jax-fit", "double_gaussian"),
+        ("jax-fit", "chi2"),
+        ("jax-fit", "laplace_covariance"),
+        ("gradients", "fisher_information"),
+        ("timing", "Timing"),
+        ("timing", "best_time"),
+        ("timing", "compile_time"),
+    } <= by_page
+
+
+def test_the_comparison_sees_a_change():
+    guard = "    if a < 0:\n        raise ValueError\n"
+    guarded = f"def f(a: int):\n    'Doc.'\n{guard}    return a"
+    assert definitions(guarded) == definitions("def f(a):\n    return a")
+    assert definitions(guarded) != definitions("def f(a):\n    return -a")
+    assert definitions("class A:\n    x: int") != definitions("class A:\n    y: int")
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_imports_only_what_a_reader_installs(chapter):
+    allowed = {"jax", "jaxbayes", "numpyro", "numpy", "scipy", "arviz", "corner"}
+    allowed |= {"matplotlib", "myst_nb"}  # the last only in cells of the build
+    notebook = read_myst_markdown_notebook(chapter.read_text())
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        tree = ast.parse(cell.source)
+        names = {
+            alias.name.split(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import)
+            for alias in node.names
+        }
+        names |= {
+            node.module.split(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+        }
+        other = names - allowed - set(sys.stdlib_module_names)
+        assert not other, f"{chapter.stem} imports {other}"
+        if "myst_nb" in names:
+            assert cell.metadata.get("tags") == ["remove-cell"]
