@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -24,10 +25,8 @@ def resident(process):
     """Sum the resident memory of a process and its descendants, in bytes."""
     total = 0
     for one in (process, *process.children(recursive=True)):
-        try:
+        with suppress(psutil.NoSuchProcess):
             total += one.memory_info().rss
-        except psutil.NoSuchProcess:
-            pass
     return total
 
 

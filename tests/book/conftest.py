@@ -1,6 +1,6 @@
 """The built book, page by page, for the tests of this folder.
 
-A test that has an argument ``page``, ``written`` or ``chapter`` runs once for
+A test that has an argument ``page``, ``written`` or ``executed`` runs once for
 each page, each page with a source, or each executed page of the book.
 """
 
@@ -21,26 +21,25 @@ class Page:
 
     def __init__(self, name):
         self.name = name
-        self.source = DOCS / f"{name}.md"
         self.file = HTML / f"{name}.html"
 
     def __repr__(self):
         return self.name
 
     @cached_property
-    def cells(self):
-        """Return the cells as MyST-NB reads them; a page of text is one cell."""
-        return read_myst_markdown_notebook(self.source.read_text()).cells
+    def source(self):
+        return (DOCS / f"{self.name}.md").read_text()
 
-    @property
+    @cached_property
+    def cells(self):
+        """Read the cells as MyST-NB does; a page without code is one cell."""
+        return read_myst_markdown_notebook(self.source).cells
+
+    @cached_property
     def shown(self):
-        """Return the code cells that a reader sees."""
-        return [
-            cell
-            for cell in self.cells
-            if cell.cell_type == "code"
-            and "remove-cell" not in cell.metadata.get("tags", [])
-        ]
+        """Keep the code cells that a reader sees."""
+        code = [cell for cell in self.cells if cell.cell_type == "code"]
+        return [cell for cell in code if "remove-cell" not in tags(cell)]
 
     @cached_property
     def html(self):
@@ -50,7 +49,7 @@ class Page:
     def soup(self):
         return BeautifulSoup(self.html, "html.parser")
 
-    @property
+    @cached_property
     def article(self):
         return self.soup.find("article")
 
@@ -60,15 +59,18 @@ class Page:
 
     def place(self, tag):
         """Say where a tag stands."""
-        return f"{self.name}.html:{tag.sourceline}: {str(tag)[:120]}"
+        return f"{self.file.name}:{tag.sourceline}: {' '.join(str(tag).split())[:150]}"
+
+
+def tags(cell):
+    """Return the tags of a cell."""
+    return cell.metadata.get("tags", [])
 
 
 WRITTEN = [Page(file.stem) for file in sorted(DOCS.glob("*.md"))]
-CHAPTERS = [
-    page for page in WRITTEN if is_myst_markdown_notebook(page.source.read_text())
-]
+EXECUTED = [page for page in WRITTEN if is_myst_markdown_notebook(page.source)]
 GENERATED = [Page(name) for name in ("404", "genindex", "search")]  # without a source
-PAGES = {"page": WRITTEN + GENERATED, "written": WRITTEN, "chapter": CHAPTERS}
+PAGES = {"page": WRITTEN + GENERATED, "written": WRITTEN, "executed": EXECUTED}
 
 
 def pytest_generate_tests(metafunc):
@@ -80,6 +82,6 @@ def pytest_generate_tests(metafunc):
 
 
 @pytest.fixture(scope="session")
-def book():
+def pages():
     """Return every page by its name."""
     return {page.name: page for page in PAGES["page"]}

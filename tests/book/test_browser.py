@@ -1,0 +1,325 @@
+"""The book in a browser: what a reader sees, clicks and copies."""
+
+import os
+import re
+import shutil
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+HTML = Path(__file__).parents[2] / "docs/_build/html"
+HOSTED = "/en/latest/"  # where Read the Docs has the book; 404.html counts on it
+NAVIGATION = "nav.bd-links"
+
+NAMES = "chromium", "chromium-browser", "google-chrome"
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+if not CHROMIUM:
+    reason = f"no page was opened, for want of a browser: {', '.join(NAMES)}"
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason, allow_module_level=True)
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Serve the book from where it is hosted, without a word."""
+
+    def translate_path(self, path):
+        return super().translate_path(path.replace(HOSTED, "/", 1))
+
+    def log_message(self, *args):
+        pass
+
+
+class Visit:
+    """A page in the browser, and what went wrong there."""
+
+    def __init__(self, context, url):
+        self.home = re.match("file:///|http://[^/]+/", url)[0]
+        self.trouble = []
+        self.tab = context.new_page()
+        self.tab.on("request", self.check)
+        self.tab.on("requestfailed", lambda r: self.trouble.append(f"failed: {r.url}"))
+        self.tab.on("response", self.check_status)
+        self.tab.on("console", self.check_message)
+        self.tab.on("pageerror", lambda e: self.trouble.append(f"page error: {e}"))
+        self.tab.goto(url)
+        self.tab.evaluate("window.MathJax?.startup?.promise")
+        self.tab.add_style_tag(content="* { transition: none !important; }")
+
+    def check(self, request):
+        if not request.url.startswith((self.home, "data:")):
+            self.trouble.append(f"from elsewhere: {request.url}")
+
+    def check_status(self, response):
+        if response.status >= 400:
+            self.trouble.append(f"{response.status}: {response.url}")
+
+    def check_message(self, message):
+        if message.type in ("error", "warning"):
+            self.trouble.append(f"console: {message.text}")
+
+    def resize(self, width):
+        self.tab.set_viewport_size({"width": width, "height": 900})
+
+
+@contextmanager
+def opened(context, url):
+    visit = Visit(context, url)
+    yield visit
+    visit.tab.close()
+
+
+@pytest.fixture(scope="module")
+def site():
+    handler = partial(Handler, directory=HTML)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}{HOSTED}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    lost = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+    with sync_playwright() as playwright:
+        with playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", lost]
+        ) as browser:
+            yield browser
+
+
+def new_context(browser, **options):
+    context = browser.new_context(
+        color_scheme="light",
+        permissions=["clipboard-read", "clipboard-write"],
+        reduced_motion="reduce",
+        viewport={"width": 1280, "height": 900},
+        **options,
+    )
+    context.set_default_timeout(5000)
+    return context
+
+
+@pytest.fixture(scope="module")
+def context(browser):
+    with new_context(browser) as context:
+        yield context
+
+
+@pytest.fixture
+def fresh(browser):
+    """Open a context that remembers nothing of the other tests."""
+    with new_context(browser) as context:
+        yield context
+
+
+@pytest.fixture(scope="module")
+def visit(page, context, site):
+    with opened(context, f"{site}{page}.html") as visit:
+        yield visit
+
+
+@pytest.fixture(scope="module")
+def reading(executed, context, site):
+    with opened(context, f"{site}{executed}.html") as visit:
+        yield visit
+
+
+# Every page
+
+
+def test_maths_is_drawn(page, visit):
+    formulas = visit.tab.locator(".math")
+    assert formulas.count() == len(page.soup.select(".math"))
+    raw = formulas.filter(has_not=visit.tab.locator("mjx-container svg"))
+    assert raw.all_inner_texts() == []
+    red = "[data-mjx-error], [data-mml-node=merror], merror, mjx-container [fill=red]"
+    assert formulas.filter(has=visit.tab.locator(red)).all_inner_texts() == []
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_images_are_loaded_and_in_proportion(visit, width):
+    visit.resize(width)
+    wrong = visit.tab.locator("article img").evaluate_all(
+        """images => images.filter(i => i.naturalWidth == 0 || i.width == 0 || Math.abs(
+        i.width * i.naturalHeight / i.naturalWidth / i.height - 1) > 0.02).map(
+        i => `${i.src}, ${i.alt}: ${i.naturalWidth} x ${i.naturalHeight} pixels `
+        + `drawn as ${i.width} x ${i.height}`)"""
+    )
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_nothing_is_wider_than_the_window(visit, width):
+    visit.resize(width)
+    wide = visit.tab.evaluate(
+        """() => {
+          const scrolls = e => e && (/auto|scroll/.test(getComputedStyle(e).overflowX)
+                                     || scrolls(e.parentElement));
+          return document.documentElement.scrollWidth <= innerWidth ? [] :
+            ["the page", ...[...document.querySelectorAll("main *")].filter(
+              e => e.getBoundingClientRect().right > innerWidth && !scrolls(e)
+            ).map(e => e.outerHTML.slice(0, 99))];
+        }"""
+    )
+    assert not wide, "\n".join(wide)
+
+
+def test_button_opens_and_closes_the_sidebar(visit):
+    button, link = visit.tab.locator(".primary-toggle"), f"{NAVIGATION} a >> nth=0"
+    visit.resize(1280)
+    expect(visit.tab.locator(link)).to_be_in_viewport()
+    button.click()
+    expect(visit.tab.locator(link)).to_be_hidden()
+    button.click()
+    expect(visit.tab.locator(link)).to_be_in_viewport()
+    visit.resize(390)
+    expect(visit.tab.locator(link)).to_be_hidden()
+    button.click()
+    expect(visit.tab.locator(link)).to_be_in_viewport()
+    visit.tab.mouse.click(380, 450)  # beside the sidebar
+    expect(visit.tab.locator(link)).to_be_hidden()
+
+
+def test_nothing_failed_or_came_from_elsewhere(visit):
+    """Look back on the tests above, which share the visit."""
+    assert not visit.trouble, "\n".join(visit.trouble)
+
+
+# Executed pages
+
+
+def test_copy_buttons_give_exactly_the_source(executed, reading):
+    reading.resize(1280)
+    reading.tab.evaluate(
+        "document.querySelectorAll('details').forEach(d => d.open = true)"
+    )
+    copied = reading.tab.evaluate(
+        """async () => {
+          const copied = [];
+          for (const button of document.querySelectorAll(".cell_input .copybtn")) {
+            await navigator.clipboard.writeText("");
+            button.click();
+            copied.push(await navigator.clipboard.readText());
+          }
+          await navigator.clipboard.writeText("");
+          return copied;
+        }"""
+    )
+    assert copied == [cell.source for cell in executed.shown]
+    reading.tab.locator(".cell_input .copybtn").first.click()  # the mouse reaches it
+    assert reading.tab.evaluate("navigator.clipboard.readText()") == copied[0]
+    expect(reading.tab.locator(".cell_output .copybtn")).to_have_count(0)
+
+
+def test_solutions_open_by_mouse_and_by_keyboard(executed, reading):
+    solutions = reading.tab.locator(".solution")
+    assert solutions.count() == executed.source.count("{solution-start}")
+    for solution in solutions.all():
+        title = solution.locator(".admonition-title")
+        content = solution.locator(".solution-content")
+        expect(content).to_be_hidden()
+        title.click()
+        expect(content).to_be_visible()
+        title.locator("button").click()
+        expect(content).to_be_hidden()
+        title.locator("a").focus()
+        reading.tab.keyboard.press("Tab")
+        for key in ("Enter", "Space"):
+            reading.tab.keyboard.press(key)
+            expect(content).to_be_visible(visible=key == "Enter")
+    assert not reading.trouble, "\n".join(reading.trouble)
+
+
+CONTRAST = """texts => {
+  const paint = document.createElement("canvas").getContext("2d");
+  const luminance = colours => {
+    for (const colour of ["white", ...colours]) {
+      paint.fillStyle = colour;
+      paint.fillRect(0, 0, 1, 1);
+    }
+    const rgb = [...paint.getImageData(0, 0, 1, 1).data].slice(0, 3).map(
+      v => v <= 10 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2];
+  };
+  return texts.map(text => {
+    const behind = [];
+    for (let e = text; e; e = e.parentElement)
+      behind.unshift(getComputedStyle(e).backgroundColor);
+    const front = [...behind, getComputedStyle(text).color];
+    const [dark, light] = [luminance(behind), luminance(front)].sort((a, b) => a - b);
+    return [(light + 0.05) / (dark + 0.05), text.innerText.slice(0, 60)];
+  });
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_small_print_can_be_read(reading, scheme):
+    reading.tab.emulate_media(color_scheme=scheme)
+    expect(reading.tab.locator("html")).to_have_attribute("data-theme", scheme)
+    texts = reading.tab.locator("figcaption p, figcaption span, p.provenance")
+    contrasts = texts.evaluate_all(CONTRAST)
+    assert contrasts
+    assert [pair for pair in contrasts if pair[0] < 4.5] == []
+
+
+# The book as a whole
+
+
+@pytest.mark.parametrize(
+    ("words", "page_found"),
+    [
+        ("status 3", "jax-fit"),
+        ("finite differences", "gradients"),
+        ("asynchronous dispatch", "timing"),
+        ("jaxpr", "why-jax"),
+        ("laplace_covariance", "api"),
+    ],
+)
+def test_search_finds(context, site, words, page_found):
+    with opened(context, f"{site}about.html") as visit:
+        visit.tab.keyboard.press("Control+k")
+        visit.tab.keyboard.type(words)
+        visit.tab.keyboard.press("Enter")
+        visit.tab.wait_for_url("**/search.html*")
+        expect(visit.tab.locator("p.search-summary")).to_contain_text("finished")
+        results = visit.tab.locator("ul.search > li > a").all()[:4]
+        found = [link.get_attribute("href").partition(".html")[0] for link in results]
+        assert page_found in found
+        assert not visit.trouble, "\n".join(visit.trouble)
+
+
+def test_theme_is_switched_and_remembered(fresh, site):
+    with opened(fresh, f"{site}index.html") as visit:
+        tab, html = visit.tab, visit.tab.locator("html")
+        colour = "getComputedStyle(document.body).backgroundColor"
+        expect(html).to_have_attribute("data-theme", "light")
+        light = tab.evaluate(colour)
+        tab.locator("main .theme-switch-button").click()
+        tab.get_by_role("button", name="Dark").click()
+        expect(html).to_have_attribute("data-theme", "dark")
+        assert tab.evaluate(colour) != light
+        for go in (tab.reload, partial(tab.goto, f"{site}about.html")):
+            go()
+            expect(html).to_have_attribute("data-theme", "dark")
+            assert tab.evaluate(colour) != light
+        assert not visit.trouble, "\n".join(visit.trouble)
+
+
+def test_book_works_from_a_folder_without_a_network(fresh):
+    fresh.set_offline(True)
+    with opened(fresh, (HTML / "index.html").as_uri()) as visit:
+        visit.tab.locator(NAVIGATION).get_by_text("Fit with JAX").click()
+        visit.tab.wait_for_url("**/jax-fit.html")
+        visit.tab.evaluate("MathJax.startup.promise")
+        assert visit.tab.locator(".math:has(svg)").count() > 9
+        assert visit.tab.locator("article img").evaluate("i => i.naturalWidth") > 0
+        assert visit.tab.locator(NAVIGATION).evaluate("n => n.offsetWidth") < 400
+        assert not visit.trouble, "\n".join(visit.trouble)
