@@ -43,6 +43,6 @@ clean:
 		$$python -c "$(WHICH)" 2>/dev/null && exec $$python -m venv .venv; \
 	done; echo "Install Python 3.12 or newer, with its venv module, and run make again." >&2; exit 1
 	@echo "Installing the pinned packages into .venv (a minute or two, once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -48,18 +48,30 @@ def write(path, text):
         path.write_text(text)
 
 
+def pin(name):
+    """Return the pinned version of a package."""
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    return next(line.split()[0] for line in lines if line.startswith(f"{name}=="))
+
+
 def publish(app):
-    """Write the line that a reader pastes, and the files that it fetches."""
+    """Write the lines that a reader pastes, and the files that they fetch."""
     static = f"{app.config.html_baseurl}_static/"
-    line = f"python -m pip install -r {static}requirements.txt\n"
-    write(Path(app.srcdir, "_build", "generated", "install.txt"), line)
+    wheel = f"{static}jaxbayes-{app.config.version}-py3-none-any.whl"
+    lines = {
+        "install": f"-r {static}requirements.txt",
+        "install-newest": wheel,
+        "install-gpu": f'"{pin("jax").replace("==", "[cuda13]==")}"',
+    }
+    for name, line in lines.items():
+        file = Path(app.srcdir, "_build", "generated", f"{name}.txt")
+        write(file, f"python -m pip install {line}\n")
     if app.builder.format == "html" and app.builder.name != "epub":
         target = Path(app.outdir, "_static")
         target.mkdir(parents=True, exist_ok=True)
         build = [Path(get_path("scripts"), "uv-build"), "build-wheel", target]
-        wheel = run(build, cwd=ROOT, check=True, capture_output=True, text=True)
-        url = static + wheel.stdout.strip()
-        write(target / "requirements.txt", reader_requirements(url))
+        run(build, cwd=ROOT, check=True, capture_output=True)
+        write(target / "requirements.txt", reader_requirements(wheel))
 
 
 def setup(app):

@@ -215,7 +215,7 @@ def prose(cell):
         caption = options.get("figure", {}).get("caption", "")
         return re.sub(r"\$.*?\$", "", caption + options.get("image", {}).get("alt", ""))
     text = re.sub(r"(?ms)^(`{3,})\w.*?^\1$|^\$\$.*?^\$\$", "", cell.source)
-    text = re.sub(r"`[^`]+`|\$[^$]+\$|\]\(.*?\)|https?://\S+", "", text)
+    text = re.sub(r"`[^`\n]+`|\$[^$\n]+\$|\]\(.*?\)|https?://\S+", "", text)
     return re.sub(DIRECTIVES, "", text)
 
 
