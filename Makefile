@@ -15,7 +15,7 @@ book: .venv/ready
 
 serve: .venv/ready
 	@$(BIN)/sphinx-autobuild -q --open-browser --watch src --ignore "*/docs/_build/*" \
-		--ignore "*/docs/_ipython/*" -d docs/_build/doctrees docs docs/_build/html
+		--ignore "*/docs/_ipython/*" --ignore "*/__pycache__/*" -d docs/_build/doctrees docs docs/_build/html
 
 test: book
 	@$(BIN)/pytest -q -n auto --dist worksteal
