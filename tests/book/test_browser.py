@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-from contextlib import contextmanager
+from contextlib import closing
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,11 +15,13 @@ from playwright.sync_api import expect, sync_playwright
 HTML = Path(__file__).parents[2] / "docs/_build/html"
 HOSTED = "/en/latest/"  # where Read the Docs has the book; 404.html counts on it
 NAVIGATION = "nav.bd-links"
+TIMEOUT = 15_000  # milliseconds, for a busy machine
+expect.set_options(timeout=TIMEOUT)
 
 NAMES = "chromium", "chromium-browser", "google-chrome"
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 if not CHROMIUM:
-    reason = f"no page was opened, for want of a browser: {', '.join(NAMES)}"
+    reason = f"no page was opened: none of {', '.join(NAMES)} is on the PATH"
     if os.environ.get("CI"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason, allow_module_level=True)
@@ -51,6 +53,9 @@ class Visit:
         self.tab.evaluate("window.MathJax?.startup?.promise")
         self.tab.add_style_tag(content="* { transition: none !important; }")
 
+    def close(self):
+        self.tab.close()
+
     def check(self, request):
         if not request.url.startswith((self.home, "data:")):
             self.trouble.append(f"from elsewhere: {request.url}")
@@ -67,13 +72,6 @@ class Visit:
         self.tab.set_viewport_size({"width": width, "height": 900})
 
 
-@contextmanager
-def opened(context, url):
-    visit = Visit(context, url)
-    yield visit
-    visit.tab.close()
-
-
 @pytest.fixture(scope="module")
 def site():
     handler = partial(Handler, directory=HTML)
@@ -88,22 +86,23 @@ def site():
 @pytest.fixture(scope="module")
 def browser():
     lost = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-    with sync_playwright() as playwright:
-        with playwright.chromium.launch(
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", lost]
-        ) as browser:
-            yield browser
+        ) as browser,
+    ):
+        yield browser
 
 
-def new_context(browser, **options):
+def new_context(browser):
     context = browser.new_context(
         color_scheme="light",
         permissions=["clipboard-read", "clipboard-write"],
         reduced_motion="reduce",
         viewport={"width": 1280, "height": 900},
-        **options,
     )
-    context.set_default_timeout(5000)
+    context.set_default_timeout(TIMEOUT)
     return context
 
 
@@ -122,13 +121,13 @@ def fresh(browser):
 
 @pytest.fixture(scope="module")
 def visit(page, context, site):
-    with opened(context, f"{site}{page}.html") as visit:
+    with closing(Visit(context, f"{site}{page}.html")) as visit:
         yield visit
 
 
 @pytest.fixture(scope="module")
 def reading(executed, context, site):
-    with opened(context, f"{site}{executed}.html") as visit:
+    with closing(Visit(context, f"{site}{executed}.html")) as visit:
         yield visit
 
 
@@ -214,7 +213,9 @@ def test_copy_buttons_give_exactly_the_source(executed, reading):
           return copied;
         }"""
     )
-    assert copied == [cell.source for cell in executed.shown]
+    assert len(copied) == len(executed.shown)
+    for text, cell in zip(copied, executed.shown, strict=True):
+        assert text == cell.source
     reading.tab.locator(".cell_input .copybtn").first.click()  # the mouse reaches it
     assert reading.tab.evaluate("navigator.clipboard.readText()") == copied[0]
     expect(reading.tab.locator(".cell_output .copybtn")).to_have_count(0)
@@ -268,7 +269,8 @@ def test_small_print_can_be_read(reading, scheme):
     texts = reading.tab.locator("figcaption p, figcaption span, p.provenance")
     contrasts = texts.evaluate_all(CONTRAST)
     assert contrasts
-    assert [pair for pair in contrasts if pair[0] < 4.5] == []
+    faint = [f"{ratio:.2f}: {text}" for ratio, text in contrasts if ratio < 4.5]
+    assert not faint, "\n".join(faint)
 
 
 # The book as a whole
@@ -285,7 +287,7 @@ def test_small_print_can_be_read(reading, scheme):
     ],
 )
 def test_search_finds(context, site, words, page_found):
-    with opened(context, f"{site}about.html") as visit:
+    with closing(Visit(context, f"{site}about.html")) as visit:
         visit.tab.keyboard.press("Control+k")
         visit.tab.keyboard.type(words)
         visit.tab.keyboard.press("Enter")
@@ -298,7 +300,7 @@ def test_search_finds(context, site, words, page_found):
 
 
 def test_theme_is_switched_and_remembered(fresh, site):
-    with opened(fresh, f"{site}index.html") as visit:
+    with closing(Visit(fresh, f"{site}index.html")) as visit:
         tab, html = visit.tab, visit.tab.locator("html")
         colour = "getComputedStyle(document.body).backgroundColor"
         expect(html).to_have_attribute("data-theme", "light")
@@ -316,11 +318,13 @@ def test_theme_is_switched_and_remembered(fresh, site):
 
 def test_book_works_from_a_folder_without_a_network(fresh):
     fresh.set_offline(True)
-    with opened(fresh, (HTML / "index.html").as_uri()) as visit:
+    with closing(Visit(fresh, (HTML / "index.html").as_uri())) as visit:
         visit.tab.locator(NAVIGATION).get_by_text("Fit with JAX").click()
         visit.tab.wait_for_url("**/jax-fit.html")
         visit.tab.evaluate("MathJax.startup.promise")
         assert visit.tab.locator(".math:has(svg)").count() > 9
-        assert visit.tab.locator("article img").evaluate("i => i.naturalWidth") > 0
+        assert (
+            visit.tab.locator("article img").first.evaluate("i => i.naturalWidth") > 0
+        )
         assert visit.tab.locator(NAVIGATION).evaluate("n => n.offsetWidth") < 400
         assert not visit.trouble, "\n".join(visit.trouble)
