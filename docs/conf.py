@@ -36,7 +36,7 @@ nb_execution_raise_on_error = True
 nb_output_stderr = "remove-warn"  # with -W: no chapter prints to stderr
 nb_merge_streams = True
 myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath", "substitution"]
-myst_substitutions = {"repository": metadata["urls"]["Repository"]}
+myst_substitutions = {"repository": f"[a repository]({metadata['urls']['Repository']})"}
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
