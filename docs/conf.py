@@ -80,3 +80,4 @@ mathjax3_config = {"options": {"enableMenu": False}}
 ogp_site_url = html_baseurl
 ogp_social_cards = {"enable": False}
 sitemap_url_scheme = "{link}"
+sitemap_excludes = ["404.html", "genindex.html", "search.html"]

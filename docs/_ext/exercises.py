@@ -12,7 +12,7 @@ def unwrap(app, doctree):
     for section in list(doctree.findall(nodes.section)):
         if section["ids"] in (["exercise-content"], ["solution-content"]):
             body = nodes.container("", *section.children, classes=section["ids"])
-            section.replace_self(body)
+            section.parent.replace(section, body)  # replace_self would keep the ids
 
 
 def share_handlers(app):

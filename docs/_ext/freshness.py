@@ -57,7 +57,9 @@ def add_dependencies(app, docname, content):
 
 
 def setup(app):
-    """Have every page read again when the installed versions change."""
+    """Have every page read again when the installed versions or these files change."""
+    machinery = digest(HERE.glob("_ext/*.py"))
     app.add_config_value("execution_environment", environment(), "env", str)
+    app.add_config_value("machinery", machinery, "env", str)
     app.connect("source-read", add_dependencies)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,4 @@
-"""Say how a build ended, and let no failure pass at the second try."""
+"""Say how a build ended; leave no failure behind that passes, and no old page."""
 
 import os
 import time
@@ -21,9 +21,19 @@ def say_done(app, exception):
         print(f"Built in {time.time() - app.started:.1f} s. Open {page}", flush=True)
 
 
+def remove_left_over(app, exception):
+    """Delete the pages whose sources are gone."""
+    if not exception and app.builder.name == "html":
+        names = {*app.env.found_docs, "404", "genindex", "search"}
+        for page in Path(app.outdir).glob("*.html"):
+            if page.stem not in names:
+                page.unlink()
+
+
 def setup(app):
     """Start the clock."""
     app.started = time.time()
     app.connect("build-finished", forget_failures)
+    app.connect("build-finished", remove_left_over)
     app.connect("build-finished", say_done)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

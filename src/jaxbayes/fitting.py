@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 from jaxbayes.data import check_profile
 from jaxbayes.models import double_gaussian, double_gaussian_numpy
 
+#: The optimizers that :func:`fit` knows, SciPy's BFGS and JAX's own.
 METHODS = ("scipy", "jax")
 
 

@@ -118,6 +118,13 @@ def test_prose_executes_nothing(book):
     assert "More prose." in html(book, "one").get_text()
 
 
+def test_a_page_goes_with_its_source(book):
+    (book / "docs/index.md").write_text("# A small book\n\n```{toctree}\none\n```\n")
+    (book / "docs/two.md").unlink()
+    assert build(book)[:2] == (0, {"one": "cached"})
+    assert not (book / "docs/_build/html/two.html").exists()
+
+
 def test_a_module_executes_the_chapters_that_import_it(book):
     append(book / "src/jaxbayes/timing.py", "\n# a change\n")
     assert build(book)[:2] == (0, {"one": "cached", "two": "executed"})
