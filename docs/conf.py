@@ -55,6 +55,8 @@ intersphinx_mapping = {
         "scipy": "https://docs.scipy.org/doc/scipy",
         "matplotlib": "https://matplotlib.org/stable",
         "jax": "https://docs.jax.dev/en/latest",
+        "numpyro": "https://num.pyro.ai/en/stable",
+        "xarray": "https://docs.xarray.dev/en/stable",
     }.items()
 }
 
