@@ -24,6 +24,7 @@ KERNEL = {  # what every chapter's kernel inherits
     "IPYTHONDIR": str(HERE / "_ipython"),
     "MATPLOTLIBRC": str(HERE / "matplotlibrc"),
     "JAX_PLATFORMS": "cpu",
+    "OPENBLAS_NUM_THREADS": "1",  # our matrices are small: its threads only wait
     "JAX_COMPILATION_CACHE_DIR": str(HERE / "_build/jax_cache"),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",

@@ -24,6 +24,7 @@ SETTINGS = [
     ROOT / "requirements.txt",
     HERE / "matplotlibrc",
     HERE / "_ipython/profile_default/ipython_kernel_config.py",
+    HERE / "_ext/execution.py",  # the kernels' environment
 ]
 
 

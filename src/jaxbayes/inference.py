@@ -285,6 +285,8 @@ def sample(
 
 def _unconstrain(start, model, profile, num_chains):
     """Check starting points, and map them to the space in which NUTS moves."""
+    if not isinstance(start, dict):
+        raise ValueError(f"start must be a dictionary or a strategy, got {start!r}")
     try:
         trace = handlers.trace(handlers.seed(model, 0)).get_trace(*profile)
     except (ValueError, TypeError, AttributeError) as error:

@@ -111,6 +111,10 @@ def test_what_chapters_should_teach_is_taught(taught):
         ("timing", "Timing"),
         ("timing", "best_time"),
         ("timing", "compile_time"),
+        ("posterior", "to_params"),
+        ("posterior", "free_model"),
+        ("labels", "triangle"),
+        ("labels", "ordered_model"),
     } <= by_page
 
 
