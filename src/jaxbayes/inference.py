@@ -298,7 +298,7 @@ def _unconstrain(start, model, profile, num_chains):
         for name, site in trace.items()
         if site["type"] == "sample" and not site["is_observed"]
     }
-    got = {name: jnp.shape(value) for name, value in start.items()}
+    got = {name: np.shape(value) for name, value in start.items()}
     if got != shapes:
         raise ValueError(f"start must have the shapes {shapes}, got {got}")
 
