@@ -232,7 +232,7 @@ def test_solutions_open_by_mouse_and_by_keyboard(executed, reading):
         title = solution.locator(".admonition-title")
         content = solution.locator(".solution-content")
         expect(content).to_be_hidden()
-        title.click()
+        title.click(position={"x": 20, "y": 12})  # beside the link that it holds
         expect(content).to_be_visible()
         title.locator("button").click()
         expect(content).to_be_hidden()
