@@ -187,6 +187,8 @@ def test_gradients_stay_finite_as_the_edges_come_near(flag, size):
             y = transform(u)
             return transform.log_abs_det_jacobian(u, y) - jnp.sum(y**2)
 
+        ends = transform(np.array([[-1e3] * size, [1e3] * size]))
+        np.testing.assert_allclose(ends, [[-4] * size, [4] * size], atol=1e-5)
         assert np.all(transform.codomain(transform(far)))
         for derivative in (jax.jacobian(transform), jax.grad(log_density)):
             assert np.all(np.isfinite(jax.jit(jax.vmap(derivative))(far)))
@@ -344,6 +346,15 @@ def test_log_prob_has_a_slope_by_its_ends(x64):
     value = jnp.array([0.0, 0.5])
     slope = jax.grad(lambda high: OrderedUniform(-4, high).log_prob(value))(4.0)
     assert slope == pytest.approx(-2 / 8)
+
+
+def test_draws_have_a_slope_by_its_ends(x64):
+    """A draw is low + (high - low) v, with v that of the unit interval."""
+    assert OrderedUniform(-4, 4).has_rsample
+    key = jax.random.key(0)
+    v = OrderedUniform().sample(key)
+    slopes = jax.jacobian(lambda *ends: OrderedUniform(*ends).rsample(key), (0, 1))
+    np.testing.assert_allclose(slopes(-4.0, 4.0), [1 - v, v], rtol=1e-12)
 
 
 @pytest.mark.parametrize("validate", [True, False])
