@@ -6,7 +6,7 @@ it: the stretch move of Goodman and Weare (2010), written out below in NumPy, in
 parameters themselves, with bounds and order as zero density, and chi squared of all
 20,000 points. The two must agree within Monte Carlo error, or nothing is written.
 
-Run ``python benchmarks/reference.py``: about 5 minutes. Writes
+Run ``python benchmarks/reference.py``: about 3 minutes. Writes
 ``tests/reference_posterior.csv``, a row for each parameter, from NUTS, with the mean of
 the second sampler beside it, and ``benchmarks/reference.json``: settings, agreement,
 machine and seconds.

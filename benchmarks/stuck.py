@@ -74,11 +74,11 @@ def run_chains(keys, data, starts, name, warmup, draws):
     return lax.map(run, (keys, data, starts))
 
 
-def sweep(kind, n, name, keys=range(KEYS), warmup=WARMUP, draws=DRAWS):
+def runs(kind, n, name, keys=range(KEYS), warmup=WARMUP, draws=DRAWS):
     """Run four chains for each key.
 
-    Returns the mean parameters of each chain, of shape ``(keys, chains, 6)``, and its
-    price, chi squared above that of the truth, of shape ``(keys, chains)``.
+    Returns their draws, of shape ``(keys, chains, draws, 6)``, and the compressed
+    data of each chain, a list.
     """
     profiles, data, starts, split = [], [], [], []
     for key in keys:
@@ -96,12 +96,21 @@ def sweep(kind, n, name, keys=range(KEYS), warmup=WARMUP, draws=DRAWS):
         lambda *leaves: np.stack(leaves), *zip(data, starts, strict=True)
     )
     values = run_chains(jnp.concatenate(split), *stacked, name, warmup, draws)
+    return np.asarray(values).reshape(-1, CHAINS, draws, 6), data
+
+
+def sweep(*arguments):
+    """Run four chains for each key, with the arguments of ``runs``.
+
+    Returns the mean parameters of each chain, of shape ``(keys, chains, 6)``, and its
+    price, chi squared above that of the truth, of shape ``(keys, chains)``.
+    """
+    values, data = runs(*arguments)
     prices = [
         np.mean([chi2_cheap(params, one) for params in chain]) - chi2_cheap(TRUTH, one)
-        for chain, one in zip(np.asarray(values), data, strict=True)
+        for chain, one in zip(values.reshape(-1, *values.shape[2:]), data, strict=True)
     ]
-    means = np.mean(np.asarray(values), axis=1)
-    return means.reshape(-1, CHAINS, 6), np.reshape(prices, (-1, CHAINS))
+    return values.mean(axis=2), np.reshape(prices, (-1, CHAINS))
 
 
 def summary(means, prices):
