@@ -10,7 +10,7 @@ double precision; keys, kernel and adaptation are those of ``sample``.
 Data: ``tutorial`` is ``simulate(np.random.RandomState(0), n)`` whatever the key,
 ``fresh`` is ``simulate(key, n)``: another data set for each key.
 
-Run ``python benchmarks/stuck.py``: about 15 minutes; stopped, it goes on where it was.
+Run ``python benchmarks/stuck.py``: about 25 minutes; stopped, it goes on where it was.
 Writes ``stuck.csv``, a row for each kind of data and start: how many runs had a stuck
 chain, how many chains were stuck, how many of them at the lower end of the means
 (x0 < -3.9), at the upper end (x1 > 3.9) and elsewhere, their median price in chi

@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+import itertools
 import re
 import sys
 from pathlib import Path
@@ -438,7 +439,7 @@ def test_the_recorded_sweep_found_no_stuck_run():
     with (ROOT / "benchmarks" / "stuck.csv").open() as file:
         rows = list(csv.DictReader(file))
     ours = {(r["data"], r["n"]): r for r in rows if r["start"] == "starting_points"}
-    for data in [("tutorial", "20000"), ("tutorial", "200")]:
+    for data in itertools.product(("tutorial", "fresh"), ("20000", "200")):
         assert int(ours[data]["runs"]) == 200
         assert int(ours[data]["stuck_runs"]) == 0
     by_default = [r for r in rows if r["start"] == "init_to_uniform"]

@@ -42,6 +42,8 @@ def with_dependencies(text):
     cells = read_myst_markdown_notebook(text).cells
     sources = [cell.source for cell in cells if cell.cell_type == "code"]
     files = reached(sources, ROOT / "src")
+    named = re.findall(r'"(\.\./[^"]+)"', "\n".join(sources))
+    files |= {HERE / name for name in named}  # records that a cell reads
     name = f"display_name: Python 3 {digest(files, environment())}"  # no new line
     text, found = re.subn("display_name: Python 3$", name, text, count=1, flags=re.M)
     if not found:

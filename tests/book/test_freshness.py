@@ -90,6 +90,7 @@ def project(package, monkeypatch):
     settings = [package / "requirements.txt"]
     settings[0].write_text("jax==1")
     monkeypatch.setattr(freshness, "ROOT", package)
+    monkeypatch.setattr(freshness, "HERE", package / "docs")
     monkeypatch.setattr(freshness, "SETTINGS", settings)
     return package
 
@@ -112,6 +113,18 @@ def test_a_chapter_depends_on_what_it_imports_and_no_more(project):
 
     (project / "requirements.txt").write_text("jax==2")
     assert kernelspec(freshness.with_dependencies(text)[0]) != kernelspec(after)
+
+
+def test_a_chapter_depends_on_the_files_that_it_reads(project):
+    text = chapter('open("../record.csv").read()')
+    (project / "docs").mkdir()
+    record = project / "record.csv"
+    record.write_text("1")
+    before, _ = freshness.with_dependencies(text)
+    record.write_text("2")
+    after, files = freshness.with_dependencies(text)
+    assert kernelspec(after) != kernelspec(before)
+    assert project / "docs/../record.csv" in files
 
 
 def test_a_chapter_depends_on_the_installed_versions(project, monkeypatch):
