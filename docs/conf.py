@@ -31,12 +31,13 @@ numfig = True
 
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(BUILD / "executed")
-nb_execution_timeout = 120
+nb_execution_timeout = 300  # seconds a cell, on a slow machine
 nb_execution_raise_on_error = True
 nb_output_stderr = "remove-warn"  # with -W: no chapter prints to stderr
 nb_merge_streams = True
 myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath", "substitution"]
-myst_substitutions = {"repository": f"[a repository]({metadata['urls']['Repository']})"}
+repository = f"[the book's repository]({metadata['urls']['Repository']})"
+myst_substitutions = {"repository": repository}
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"

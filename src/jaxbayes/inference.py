@@ -72,8 +72,8 @@ def free_model(x, y=None, yerr=0.3):
         amplitude = numpyro.sample("amplitude", dist.Uniform(1, 3))
         mean = numpyro.sample("mean", dist.Uniform(-4, 4))
         width = numpyro.sample("width", dist.Uniform(0.5, 1.5))
-    profile = double_gaussian(to_params(amplitude, mean, width), x)
-    numpyro.sample("y", dist.Normal(profile, yerr), obs=y)
+    curve = double_gaussian(to_params(amplitude, mean, width), x)
+    numpyro.sample("y", dist.Normal(curve, yerr), obs=y)
 
 
 def ordered_model(x, y=None, yerr=0.3):
@@ -105,8 +105,8 @@ def ordered_model(x, y=None, yerr=0.3):
         amplitude = numpyro.sample("amplitude", dist.Uniform(1, 3))
         width = numpyro.sample("width", dist.Uniform(0.5, 1.5))
     mean = numpyro.sample("mean", OrderedUniform(-4, 4))
-    profile = double_gaussian(to_params(amplitude, mean, width), x)
-    numpyro.sample("y", dist.Normal(profile, yerr), obs=y)
+    curve = double_gaussian(to_params(amplitude, mean, width), x)
+    numpyro.sample("y", dist.Normal(curve, yerr), obs=y)
 
 
 def starting_points(profile, seed, chains=4):

@@ -206,6 +206,8 @@ def test_executed_pages_and_no_others_say_when_and_on_what(written):
 
 # House rules of the sources
 
+INDEX = (HTML.parents[1] / "index.md").read_text()
+REMOVED = {"remove-cell", "remove-output"}
 DIRECTIVES = r"(?m)^ *(?:`{3,}|:{3,}|:[\w-]+:|\([\w-]+\)=|#+ |%).*$"
 
 
@@ -230,7 +232,7 @@ def test_no_decimal_number_is_typed_into_prose(written):
 
 def test_cells_are_small_and_have_known_tags(executed):
     for cell in executed.cells:
-        assert tags(cell) <= {"hide-input", "raises-exception", "remove-cell"}
+        assert tags(cell) <= {"hide-input", "raises-exception", *REMOVED}
     for cell in executed.shown:
         lines = [line for line in cell.source.splitlines() if line.strip()]
         assert len(lines) <= 12, cell.source
@@ -254,6 +256,13 @@ def test_chapters_open_and_close_alike(executed):
         ending = ending[: executed.name == "install"]
     opening = f"({executed.name})=\n# " if ending else "# "
     assert text[: len(opening)] == opening
+    if ending:  # what the reader can do afterwards, and what comes before
+        _, promise, needs, _ = re.split(r"\n\n+", text.split("\n", 1)[1], maxsplit=3)
+        assert promise.startswith("By the end of this page you ")
+        assert needs.startswith("**You need first:** ")
+        order = re.search(r"(?s)caption: The tutorial\n\n(.*?)\n```", INDEX)[1].split()
+        earlier = order[: order.index(executed.name)]
+        assert set(re.findall(r"\{ref\}`([\w-]+)`", needs)) <= set(earlier)
     headings = re.findall(r"(?m)^## (.+)$", text)
     assert headings[len(headings) - len(ending) :] == ending
     assert not set(headings[: len(headings) - len(ending)]) & set(ending)
