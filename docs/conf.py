@@ -23,7 +23,7 @@ extensions = [
     *(f"sphinx_{name}" for name in ("exercise", "sitemap", "togglebutton")),
     *("sphinxcontrib.bibtex", "sphinxext.opengraph", "notfound.extension"),
     *(f"_ext.{name}" for name in ("freshness", "execution", "provenance", "report")),
-    *(f"_ext.{name}" for name in ("exercises", "install", "maths")),
+    *(f"_ext.{name}" for name in ("drag", "exercises", "install", "maths")),
 ]
 exclude_patterns = ["_build", "_ipython"]
 nitpicky = True

@@ -99,8 +99,9 @@ def browser():
         yield browser
 
 
-def new_context(browser):
+def new_context(browser, **options):
     context = browser.new_context(
+        **options,
         color_scheme="light",
         permissions=["clipboard-read", "clipboard-write"],
         reduced_motion="reduce",
@@ -245,7 +246,8 @@ def test_solutions_open_by_mouse_and_by_keyboard(executed, reading):
 
 
 CONTRAST = """texts => {
-  const paint = document.createElement("canvas").getContext("2d");
+  const paint = document.createElement("canvas").getContext(
+    "2d", {willReadFrequently: true});
   const luminance = colours => {
     for (const colour of ["white", ...colours]) {
       paint.fillStyle = colour;
