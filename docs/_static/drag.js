@@ -11,7 +11,7 @@ const MAIN = { top: 8, bottom: 288 }, STRIP = { top: 304, bottom: 374 }, HEIGHT 
 
 const gaussian = (a, mean, s, x) => a * Math.exp(-0.5 * ((x - mean) / s) ** 2);
 const sum = (p, x) => gaussian(p[0], p[1], p[2], x) + gaussian(p[3], p[4], p[5], x);
-const number = (value, digits) => value.toLocaleString("en-US",
+const number = (value, digits = 0) => value.toLocaleString("en-US",
   { minimumFractionDigits: digits, maximumFractionDigits: digits }).replace("-", "−");
 const ticks = (low, high, step) => {
   const found = [];
@@ -180,7 +180,8 @@ function interactive(data) {
       grip = [handle.at[0] - event.clientX, handle.at[1] - event.clientY];
       event.preventDefault();
     });
-    handle.addEventListener("touchstart", (event) => event.preventDefault());  // no scroll
+    // or the page would scroll under the finger
+    handle.addEventListener("touchstart", (event) => event.preventDefault());
     handle.addEventListener("lostpointercapture", () => { grip = null; });
     handle.addEventListener("pointermove", (event) => {
       if (!grip) return;
