@@ -206,7 +206,7 @@ NOT_PROSE = (
     r"`[^`\n]+`|\$[^$\n]+\$|\[[^\]]*\]\([^)]*\)",
 )
 LINK = r"\{term\}`([^`<]*?)(?: <([^>`]+)>)?`"
-FREE = ("index", "glossary", "cheatsheet", "references")  # pages without links
+FREE = ("index", "glossary")  # pages without links to terms
 
 
 def spoken(name):
