@@ -23,7 +23,8 @@ extensions = [
     *(f"sphinx_{name}" for name in ("exercise", "sitemap", "togglebutton")),
     *("sphinxcontrib.bibtex", "sphinxext.opengraph", "notfound.extension"),
     *(f"_ext.{name}" for name in ("freshness", "execution", "provenance", "report")),
-    *(f"_ext.{name}" for name in ("drag", "exercises", "install", "maths")),
+    *(f"_ext.{name}" for name in ("downloads", "drag", "exercises", "install")),
+    "_ext.maths",
 ]
 exclude_patterns = ["_build", "_ipython"]
 nitpicky = True

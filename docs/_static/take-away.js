@@ -1,0 +1,32 @@
+/* The menu in a chapter's header: save its files, copy the page as a script. */
+
+function script() {
+  const cells = [...document.querySelectorAll(".cell:has(.cell_input)")].map(cell => {
+    const code = cell.querySelector(".cell_input pre").textContent.trimEnd();
+    if (!cell.classList.contains("tag_raises-exception")) return code;
+    return `try:\n${code.replace(/^(?=.)/gm, "    ")}\nexcept Exception as error:\n`
+      + `    print(f"{type(error).__name__}: {error}")`;
+  });
+  if (cells.some(code => code.includes("import matplotlib.pyplot as plt")))
+    cells.push("plt.show()");
+  return cells.join("\n\n") + "\n";
+}
+
+for (const link of document.querySelectorAll("a[class*=btn-download-]"))
+  link.download = ""; // else the browser may show the file instead of saving it
+
+const said = document.createElement("output"); // which is read out, too
+said.className = "copied";
+document.body.append(said);
+
+function say(text) {
+  said.textContent = text;
+  setTimeout(() => (said.textContent = ""), 3000);
+}
+
+const copy = new ClipboardJS(".btn-copy-script", { text: script });
+copy.on("success", ({ trigger }) => {
+  trigger.closest(".dropdown").querySelector(".dropdown-toggle").focus();
+  say("Copied: the page as a script.");
+});
+copy.on("error", () => say("The browser did not let us copy."));
