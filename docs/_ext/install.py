@@ -17,17 +17,15 @@ ROOT = Path(__file__).parents[2]
 
 def closure(name):
     """Return the names of all that an installed package needs here, transitively."""
-    names, todo = set(), [name]
+    needed, todo = set(), [(name, "")]
     while todo:
-        for line in requires(todo.pop()) or []:
-            need = Requirement(line)
-            key = canonicalize_name(need.name)
-            if key not in names and (
-                not need.marker or need.marker.evaluate({"extra": ""})
-            ):
-                names.add(key)
-                todo.append(key)
-    return names
+        package, extra = todo.pop()
+        for need in map(Requirement, requires(package) or []):
+            if not need.marker or need.marker.evaluate({"extra": extra}):
+                found = {(canonicalize_name(need.name), e) for e in ("", *need.extras)}
+                todo += found - needed
+                needed |= found
+    return {package for package, _ in needed}
 
 
 def reader_requirements(wheel_url):
