@@ -8,6 +8,7 @@ import re
 from textwrap import indent, wrap
 
 import nbformat
+from myst_nb.core.utils import coalesce_streams
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -29,13 +30,14 @@ def cleaned(cell, count):
     """Keep of an executed cell what a reader has a use for."""
     tags = {key: cell.metadata[key] for key in cell.metadata.keys() & {"tags"}}
     alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
-    for output in cell.outputs:
+    outputs = coalesce_streams(cell.outputs)
+    for output in outputs:
         if "execution_count" in output:
             output.execution_count = count
         if "image/png" in output.get("data", {}):
             output.metadata.setdefault("image/png", {})["alt"] = " ".join(alt.split())
     return new_code_cell(
-        cell.source, execution_count=count, metadata=tags, outputs=cell.outputs
+        cell.source, execution_count=count, metadata=tags, outputs=outputs
     )
 
 

@@ -4,9 +4,11 @@ A test that has an argument ``page``, ``written`` or ``executed`` runs once for
 each page, each page with a source, or each executed page of the book.
 """
 
+import re
 from functools import cached_property
 from pathlib import Path
 
+import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
@@ -14,6 +16,7 @@ from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_note
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 HTML = DOCS / "_build/html"
+TAKEN = HTML / "notebooks"
 
 
 class Page:
@@ -40,6 +43,20 @@ class Page:
         """Keep the code cells that a reader sees."""
         code = [cell for cell in self.cells if cell.cell_type == "code"]
         return [cell for cell in code if "remove-cell" not in tags(cell)]
+
+    @cached_property
+    def notebook(self):
+        return nbformat.read(TAKEN / f"jaxbayes-{self.name}.ipynb", as_version=4)
+
+    @cached_property
+    def script(self):
+        return (TAKEN / f"jaxbayes-{self.name}.py").read_text()
+
+    @cached_property
+    def script_code(self):
+        """Split the script at its cell marks, and keep the code."""
+        cells = re.split(r"(?m)^# %%", self.script)[1:]
+        return [cell.strip() for cell in cells if not cell.startswith(" [markdown]")]
 
     @cached_property
     def html(self):
