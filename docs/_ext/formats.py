@@ -30,7 +30,8 @@ def cleaned(cell, count):
     """Keep of an executed cell what a reader has a use for."""
     tags = {key: cell.metadata[key] for key in cell.metadata.keys() & {"tags"}}
     alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
-    outputs = coalesce_streams(cell.outputs)
+    shown = "remove-output" not in tags.get("tags", [])
+    outputs = coalesce_streams(cell.outputs if shown else [])
     for output in outputs:
         if "execution_count" in output:
             output.execution_count = count

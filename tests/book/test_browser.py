@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 HTML = Path(__file__).parents[2] / "docs/_build/html"
+TAKEN = HTML / "notebooks"
 HOSTED = "/en/latest/"  # where Read the Docs has the book; 404.html counts on it
 NAVIGATION = "nav.bd-links"
 TIMEOUT = 15_000  # milliseconds, for a busy machine
@@ -226,6 +227,37 @@ def test_copy_buttons_give_exactly_the_source(executed, reading):
     expect(reading.tab.locator(".cell_output .copybtn")).to_have_count(0)
 
 
+def test_the_page_is_copied_as_a_script(executed, reading):
+    """By the keyboard: the copied text is the code of the script to download."""
+    tab = reading.tab
+    tab.evaluate("navigator.clipboard.writeText('')")
+    toggle = tab.get_by_role("button", name="Take this page away")
+    toggle.focus()
+    tab.keyboard.press("Enter")
+    button = tab.get_by_role("button", name="Copy the page as a script")
+    expect(button).to_be_visible()
+    for _ in range(3):
+        tab.keyboard.press("ArrowDown")
+    expect(button).to_be_focused()
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_role("status")).to_have_text(re.compile("^Copied"))
+    expect(toggle).to_be_focused()
+    copied = tab.evaluate("navigator.clipboard.readText()")
+    assert copied == "\n\n".join(executed.script_code) + "\n"
+    assert not reading.trouble, "\n".join(reading.trouble)
+
+
+def test_downloads_are_saved(executed, reading):
+    tab = reading.tab
+    for name, text in (("Notebook", "ipynb"), ("Script", "py")):
+        tab.get_by_role("button", name="Take this page away").click()
+        with tab.expect_download() as saved:
+            tab.get_by_role("link", name=name).click()
+        file = TAKEN / f"jaxbayes-{executed.name}.{text}"
+        assert saved.value.suggested_filename == file.name
+        assert Path(saved.value.path()).read_bytes() == file.read_bytes()
+
+
 def test_solutions_open_by_mouse_and_by_keyboard(executed, reading):
     solutions = reading.tab.locator(".solution")
     assert solutions.count() == executed.source.count("{solution-start}")
@@ -325,13 +357,17 @@ def test_theme_is_switched_and_remembered(fresh, site):
         assert not visit.trouble, "\n".join(visit.trouble)
 
 
-def test_book_works_from_a_folder_without_a_network(fresh):
+def test_book_works_from_a_folder_without_a_network(fresh, pages):
     fresh.set_offline(True)
     with closing(Visit(fresh, (HTML / "index.html").as_uri())) as visit:
         visit.tab.locator(NAVIGATION).get_by_text("Fit with JAX").click()
         visit.tab.wait_for_url("**/jax-fit.html")
         visit.tab.evaluate("MathJax.startup.promise")
         assert visit.tab.locator(".math:has(svg)").count() > 9
+        visit.tab.get_by_role("button", name="Take this page away").click()
+        visit.tab.get_by_role("button", name="Copy the page as a script").click()
+        copied = visit.tab.evaluate("navigator.clipboard.readText()")
+        assert copied == "\n\n".join(pages["jax-fit"].script_code) + "\n"
         assert (
             visit.tab.locator("article img").first.evaluate("i => i.naturalWidth") > 0
         )

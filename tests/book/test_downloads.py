@@ -138,9 +138,10 @@ def test_links_of_a_notebook_lead_to_the_site(executed, pages):
     outside = {link["href"] for link in executed.article.select("a.external")}
     for link in links:
         address, fragment = urldefrag(link)
-        name = address.removeprefix(SITE).removesuffix(".html")
         if address.startswith(SITE):
-            assert not fragment or fragment in pages[name].ids, link
+            file = HTML / address.removeprefix(SITE)
+            assert file.is_file(), link
+            assert not fragment or fragment in pages[file.stem].ids, link
         else:
             assert link in outside, link
 
@@ -182,6 +183,17 @@ def test_page_notebook_and_script_hold_the_same_code(executed):
             assert ast.dump(ast.parse(written)) == ast.dump(ast.parse(cell.source))
         else:
             assert written == cell.source
+
+
+def test_scripts_use_no_name_that_only_a_removed_cell_defines():
+    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--quiet"]
+    done = subprocess.run(
+        [*ruff, "--no-cache", "--select", "F821", TAKEN],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.fixture(scope="session")
