@@ -98,9 +98,10 @@ def add_menu(app, pagename, templatename, context, doctree):
 
 def remove_left_over(app, exception):
     """Delete the files of chapters that are gone."""
-    for file in Path(app.outdir, FOLDER).glob("jaxbayes-*"):
-        if file.stem.removeprefix("jaxbayes-") not in app.env.provenance:
-            file.unlink()
+    if not exception and app.builder.name == "html":
+        for file in Path(app.outdir, FOLDER).glob("jaxbayes-*"):
+            if file.stem.removeprefix("jaxbayes-") not in app.env.provenance:
+                file.unlink()
 
 
 def setup(app):

@@ -74,6 +74,10 @@ def to_markdown(node, numbers, address=None):
         case nodes.image():
             place = address and urljoin(address, f"_images/{Path(node['uri']).name}")
             return f"![{node['alt']}]({place})" if place else f"({node['alt']})"
+        case nodes.Element() if "sd-card-title" in node["classes"]:
+            return f"**{text}**"
+        case nodes.reference() if node.next_node(nodes.image):
+            return "".join(parts)
         case nodes.reference() if (
             address and {"refuri", "refid"} & node.attributes.keys()
         ):

@@ -123,6 +123,8 @@ def test_a_page_goes_with_its_source(book):
     (book / "docs/two.md").unlink()
     assert build(book)[:2] == (0, {"one": "cached"})
     assert not (book / "docs/_build/html/two.html").exists()
+    left = (book / "docs/_build/html/notebooks").iterdir()
+    assert {file.stem for file in left} == {"jaxbayes-one"}
 
 
 def test_a_module_executes_the_chapters_that_import_it(book):
@@ -235,8 +237,11 @@ def test_read_the_docs_builds_every_format(tmp_path):
     single = (outputs["htmlzip"] / "index.html").read_text()
     for title in ("Fit with JAX", "Fit with NumPy and SciPy"):
         assert title in single
+    assert "dropdown-take-away" in str(page)
+    assert "dropdown-take-away" not in single  # it has no files to lead to
     assert list(outputs["epub"].glob("*.epub"))
     book_page = (outputs["epub"] / "jax-fit.xhtml").read_text()
+    assert "dropdown-take-away" not in book_page
     book_page = BeautifulSoup(book_page, "html.parser")
     assert book_page.find("math")
     for code in book_page.find_all("pre"):

@@ -14,11 +14,16 @@ import nbformat
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from docutils.core import publish_doctree
 from IPython.core.inputtransformer2 import TransformerManager
 from markdown_it import MarkdownIt
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "docs"))
+
+from _ext.markdown import to_markdown  # noqa: E402
+
 HTML = ROOT / "docs/_build/html"
 STATIC = HTML / "_static"
 TAKEN = HTML / "notebooks"
@@ -129,6 +134,60 @@ def test_no_markup_of_the_book_is_left_in_a_notebook(executed):
         text = re.sub(r"(?s)\$\$.*?\$\$|\$[^$]+\$", "", cell.source)
         assert not re.search(r"\{[a-z:-]+\}`|:::|```\{|^\(\S+\)=|\0", text), text
         assert not re.search(r"^:\w+:", text, re.M), text
+
+
+RST = r"""
+Stars \*, bars :math:`|x|`; see `this`_, ``a ` b`` and a_b.
+
+.. _this: page.html#part
+
+- one
+
+  #. inner
+  #. second
+
+- two
+
+.. note:: Mind this,
+
+   and that.
+
+term
+  What it means.
+
+=====  ==========
+head   :math:`|y|`
+=====  ==========
+a      ``p | q``
+=====  ==========
+"""
+PLAIN = r"""
+Stars \*, bars $|x|$; see [this](https://x.org/page.html#part), `` a ` b `` and a\_b.
+
+- one
+
+  1. inner
+  2. second
+
+- two
+
+> **Note**
+>
+> Mind this,
+>
+> and that.
+
+- **term**: What it means.
+
+| head | $\vert y\vert $ |
+| --- | --- |
+| a | `p \| q` |
+"""
+
+
+def test_markdown_of_what_no_page_may_hold_today():
+    written = to_markdown(publish_doctree(RST), {}, "https://x.org/")
+    assert re.sub(" +$", "", written, flags=re.M) == PLAIN.strip()
 
 
 def test_links_of_a_notebook_lead_to_the_site(executed, pages):
