@@ -20,12 +20,13 @@ extensions = [
     "myst_nb",
     *(f"sphinx.ext.{name}" for name in ("autodoc", "napoleon", "intersphinx")),
     *(f"sphinx_{name}" for name in ("codeautolink", "copybutton", "design")),
-    *(f"sphinx_{name}" for name in ("exercise", "sitemap", "togglebutton")),
+    *(f"sphinx_{name}" for name in ("exercise", "togglebutton")),
     *("sphinxcontrib.bibtex", "sphinxext.opengraph", "notfound.extension"),
     *(f"_ext.{name}" for name in ("freshness", "execution", "provenance", "report")),
-    *(f"_ext.{name}" for name in ("exercises", "install", "maths")),
+    *(f"_ext.{name}" for name in ("accessibility", "exercises", "icons", "install")),
+    "_ext.maths",
 ]
-exclude_patterns = ["_build", "_ipython"]
+exclude_patterns = ["_build", "_ipython", "_templates"]
 nitpicky = True
 numfig = True
 
@@ -67,6 +68,7 @@ html_baseurl = os.environ.get(
 )
 html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
+templates_path = ["_templates"]
 html_css_files = ["book.css"]
 html_context = {"default_mode": "auto"}
 html_theme_options = {
@@ -81,5 +83,3 @@ mathjax_path = "mathjax/tex-svg-full.js"
 mathjax3_config = {"options": {"enableMenu": False}}
 ogp_site_url = html_baseurl
 ogp_social_cards = {"enable": False}
-sitemap_url_scheme = "{link}"
-sitemap_excludes = ["404.html", "genindex.html", "search.html"]
