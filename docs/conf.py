@@ -24,7 +24,7 @@ extensions = [
     *("sphinxcontrib.bibtex", "sphinxext.opengraph", "notfound.extension"),
     *(f"_ext.{name}" for name in ("freshness", "execution", "provenance", "report")),
     *(f"_ext.{name}" for name in ("accessibility", "exercises", "icons", "install")),
-    "_ext.maths",
+    *(f"_ext.{name}" for name in ("maths", "metadata", "policy")),
 ]
 exclude_patterns = ["_build", "_ipython", "_templates"]
 nitpicky = True
@@ -82,4 +82,5 @@ html_math_renderer = "mathjax"
 mathjax_path = "mathjax/tex-svg-full.js"
 mathjax3_config = {"options": {"enableMenu": False}}
 ogp_site_url = html_baseurl
-ogp_social_cards = {"enable": False}
+ogp_social_cards = {"enable": False}  # see _ext/metadata.py
+ogp_custom_meta_tags = ['<meta name="twitter:card" content="summary_large_image" />']

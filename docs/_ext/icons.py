@@ -8,23 +8,43 @@ template ``static/webpack-macros.html`` leaves the script itself out.
 import re
 from pathlib import Path
 
-ICONS = """angle-left angle-right arrow-up bars circle-half-stroke code download expand
-file file-pdf github list magnifying-glass moon sun xmark""".split()
+ICONS = """
+angle-left angle-right arrow-up bars bell circle-exclamation circle-half-stroke
+circle-info code download expand file file-pdf github lightbulb list
+magnifying-glass moon pencil sun triangle-exclamation xmark
+"""
+BESIDES = {  # what has an icon without naming it
+    ":where(div.admonition)": "bell",
+    "div.caution": "triangle-exclamation",
+    "div.exercise": "pencil",
+    "div.hint": "lightbulb",
+    "div.important": "circle-exclamation",
+    "div.note": "circle-info",
+    "div.tip": "lightbulb",
+    "div.warning": "triangle-exclamation",
+    "a.download": "download",
+    "a.github": "github",
+}
 RULES = """\
 :is(.fa-solid, .fas, .fab) {
   font-family: inherit; /* else the icons' fonts are loaded to measure a line */
 }
-:is(.fa-solid, .fas, .fab)::before {
+:is(.fa-solid, .fas, .fab)::before,
+a.reference:is(.download, .github)::before,
+div.admonition:not(.solution) > p.admonition-title::after {
   content: "";
   display: inline-block;
   width: 1em;
   height: 1em;
   vertical-align: -0.125em;
+  font: inherit;
   background: currentcolor;
   mask: var(--icon) center / contain no-repeat;
 }
 @media (forced-colors: active) {
-  :is(.fa-solid, .fas, .fab)::before { background: ButtonText; }
+  :is(.fa-solid, .fas, .fab)::before {
+    background: ButtonText;
+  }
 }
 """
 
@@ -37,7 +57,8 @@ def shape(name, script):
     width, height, path = found.groups()
     drawn = f"%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}'"
     drawn += f"%3E%3Cpath d='{path}'/%3E%3C/svg%3E"
-    return f'.fa-{name} {{ --icon: url("data:image/svg+xml,{drawn}"); }}\n'
+    named = ", ".join([f".fa-{name}", *(k for k, v in BESIDES.items() if v == name)])
+    return f'{named} {{ --icon: url("data:image/svg+xml,{drawn}"); }}\n'
 
 
 def write_icons(app):
@@ -45,7 +66,7 @@ def write_icons(app):
     if app.builder.format == "html" and app.builder.name != "epub":
         theme = Path(app.registry.html_themes["pydata_sphinx_theme"])
         script = (theme / "static/scripts/fontawesome.js").read_text()
-        rules = RULES + "".join(shape(name, script) for name in ICONS)
+        rules = RULES + "".join(shape(name, script) for name in ICONS.split())
         target = Path(app.outdir, "_static", "icons.css")
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists() or target.read_text() != rules:

@@ -97,6 +97,7 @@ def pages():
 # The browser
 
 HOSTED = "/en/latest/"  # where Read the Docs has the book; 404.html counts on it
+POLICY = DOCS / "_static/content-security-policy.txt"
 TIMEOUT = 15_000  # milliseconds, for a busy machine
 expect.set_options(timeout=TIMEOUT)
 
@@ -105,7 +106,11 @@ CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Serve the book from where it is hosted, without a word."""
+    """Serve the book from where it is hosted, under the policy that we publish."""
+
+    def end_headers(self):
+        self.send_header("Content-Security-Policy", POLICY.read_text().strip())
+        super().end_headers()
 
     def translate_path(self, path):
         return super().translate_path(path.replace(HOSTED, "/", 1))

@@ -1,6 +1,7 @@
 """What a first visit to a page transfers, compressed as web servers do."""
 
 import gzip
+import re
 from collections import Counter
 from contextlib import closing
 from functools import cache
@@ -18,6 +19,14 @@ def weight(file):
     """Count the bytes that a server sends for a file."""
     data = file.read_bytes()
     return len(gzip.compress(data, 6) if file.suffix in COMPRESSED else data)
+
+
+def test_each_icon_has_its_shape(page):
+    styles = (HTML / "_static/icons.css").read_text()
+    icons = page.soup.select(":is(.fa-solid, .fas, .fab)")
+    assert icons
+    for icon in icons:
+        assert any(re.search(rf"\.{name}[ ,]", styles) for name in icon["class"]), icon
 
 
 @pytest.fixture
