@@ -4,6 +4,7 @@ import os
 import sys
 import tomllib
 from pathlib import Path
+from urllib.parse import urlsplit
 
 HERE = Path(__file__).parent
 BUILD = HERE / "_build"
@@ -66,6 +67,15 @@ html_title = project
 html_baseurl = os.environ.get(
     "READTHEDOCS_CANONICAL_URL", metadata["urls"]["Documentation"]
 )
+notfound_urls_prefix = urlsplit(html_baseurl).path
+notfound_context = {
+    "title": "Page not found",
+    "body": f"""<h1>Page not found</h1>
+<p>The book has no page at this address.
+<a href="{notfound_urls_prefix}index.html">The first page</a> lists them all,
+and <a href="{notfound_urls_prefix}search.html">a search</a> finds words in them.</p>
+""",
+}
 html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 templates_path = ["_templates"]
