@@ -215,6 +215,12 @@ def visit(page, context, site):
 
 
 @pytest.fixture(scope="module")
+def opened(written, context, site):
+    with closing(Visit(context, f"{site}{written}.html")) as visit:
+        yield visit
+
+
+@pytest.fixture(scope="module")
 def reading(executed, context, site):
     with closing(Visit(context, f"{site}{executed}.html")) as visit:
         yield visit

@@ -23,7 +23,7 @@ def test_maths_is_drawn(page, visit):
     assert not wrong.count(), "\n".join(wrong.all_inner_texts())
 
 
-@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("width", [1280, 768, 360])
 def test_images_are_loaded_and_in_proportion(visit, width):
     visit.resize(width)
     wrong = visit.tab.locator("article img").evaluate_all(
@@ -35,7 +35,7 @@ def test_images_are_loaded_and_in_proportion(visit, width):
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("width", [1280, 768, 360])
 def test_nothing_is_wider_than_the_window(visit, width):
     visit.resize(width)
     wide = visit.tab.evaluate(
