@@ -24,8 +24,9 @@ extensions = [
     *(f"sphinx_{name}" for name in ("exercise", "togglebutton")),
     *("sphinxcontrib.bibtex", "sphinxext.opengraph", "notfound.extension"),
     *(f"_ext.{name}" for name in ("freshness", "execution", "provenance", "report")),
-    *(f"_ext.{name}" for name in ("accessibility", "exercises", "icons", "install")),
-    *(f"_ext.{name}" for name in ("maths", "metadata", "policy")),
+    *(f"_ext.{name}" for name in ("accessibility", "epub", "exercises", "icons")),
+    *(f"_ext.{name}" for name in ("install", "maths", "metadata", "policy")),
+    "_ext.singlepage",
 ]
 exclude_patterns = ["_build", "_ipython", "_templates"]
 nitpicky = True
@@ -94,3 +95,8 @@ mathjax3_config = {"options": {"enableMenu": False}}
 ogp_site_url = html_baseurl
 ogp_social_cards = {"enable": False}  # see _ext/metadata.py
 ogp_custom_meta_tags = ['<meta name="twitter:card" content="summary_large_image" />']
+epub_identifier = epub_uid = "bayesian-inference-in-jax"
+epub_description = "From NumPy to a posterior that can be trusted: an executable book."
+epub_contributor = epub_author = epub_publisher = author
+epub_cover = ("_static/profile.png", "")
+epub_show_urls = "no"

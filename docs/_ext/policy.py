@@ -1,4 +1,4 @@
-"""Keep the pages within the policy of ``_static/content-security-policy.txt``.
+"""Keep the pages within the policy of ``content-security-policy.txt``.
 
 It allows each inline script by its digest, so no two pages may differ in one.
 """

@@ -97,7 +97,7 @@ def pages():
 # The browser
 
 HOSTED = "/en/latest/"  # where Read the Docs has the book; 404.html counts on it
-POLICY = DOCS / "_static/content-security-policy.txt"
+POLICY = DOCS / "content-security-policy.txt"
 TIMEOUT = 15_000  # milliseconds, for a busy machine
 expect.set_options(timeout=TIMEOUT)
 
