@@ -4,6 +4,7 @@ import os
 import sys
 import tomllib
 from pathlib import Path
+from urllib.parse import urlsplit
 
 HERE = Path(__file__).parent
 BUILD = HERE / "_build"
@@ -20,13 +21,14 @@ extensions = [
     "myst_nb",
     *(f"sphinx.ext.{name}" for name in ("autodoc", "napoleon", "intersphinx")),
     *(f"sphinx_{name}" for name in ("codeautolink", "copybutton", "design")),
-    *(f"sphinx_{name}" for name in ("exercise", "sitemap", "togglebutton")),
+    *(f"sphinx_{name}" for name in ("exercise", "togglebutton")),
     *("sphinxcontrib.bibtex", "sphinxext.opengraph", "notfound.extension"),
     *(f"_ext.{name}" for name in ("freshness", "execution", "provenance", "report")),
-    *(f"_ext.{name}" for name in ("downloads", "drag", "exercises", "install")),
-    "_ext.maths",
+    *(f"_ext.{name}" for name in ("accessibility", "downloads", "drag", "epub")),
+    *(f"_ext.{name}" for name in ("exercises", "icons", "install", "maths")),
+    *(f"_ext.{name}" for name in ("metadata", "policy", "singlepage")),
 ]
-exclude_patterns = ["_build", "_ipython"]
+exclude_patterns = ["_build", "_ipython", "_templates"]
 nitpicky = True
 numfig = True
 
@@ -67,8 +69,18 @@ html_title = project
 html_baseurl = os.environ.get(
     "READTHEDOCS_CANONICAL_URL", metadata["urls"]["Documentation"]
 )
+notfound_urls_prefix = urlsplit(html_baseurl).path
+notfound_context = {
+    "title": "Page not found",
+    "body": f"""<h1>Page not found</h1>
+<p>The book has no page at this address.
+<a href="{notfound_urls_prefix}index.html">The first page</a> lists them all,
+and <a href="{notfound_urls_prefix}search.html">a search</a> finds words in them.</p>
+""",
+}
 html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
+templates_path = ["_templates"]
 html_css_files = ["book.css"]
 html_context = {"default_mode": "auto"}
 html_theme_options = {
@@ -82,6 +94,10 @@ html_math_renderer = "mathjax"
 mathjax_path = "mathjax/tex-svg-full.js"
 mathjax3_config = {"options": {"enableMenu": False}}
 ogp_site_url = html_baseurl
-ogp_social_cards = {"enable": False}
-sitemap_url_scheme = "{link}"
-sitemap_excludes = ["404.html", "genindex.html", "search.html"]
+ogp_social_cards = {"enable": False}  # see _ext/metadata.py
+ogp_custom_meta_tags = ['<meta name="twitter:card" content="summary_large_image" />']
+epub_identifier = epub_uid = "bayesian-inference-in-jax"
+epub_description = "From NumPy to a posterior that can be trusted: an executable book."
+epub_contributor = epub_author = epub_publisher = author
+epub_cover = ("_static/profile.png", "")
+epub_show_urls = "no"

@@ -17,6 +17,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from .cache import open_cache, store
+from .figures import shrink
 from .freshness import with_dependencies
 
 HERE = Path(__file__).parents[1]
@@ -51,6 +52,7 @@ def execute(notebook, timeout):
     client.execute(cwd=str(HERE))
     seconds = time.time() - started
     notebook.cells.pop()
+    shrink(notebook)
     told = json.loads(last.outputs[0].text)
     return {"when": started, "execution_seconds": seconds, **told}
 

@@ -25,6 +25,7 @@ SETTINGS = [
     HERE / "matplotlibrc",
     HERE / "_ipython/profile_default/ipython_kernel_config.py",
     HERE / "_ext/execution.py",  # the kernels' environment
+    HERE / "_ext/figures.py",
 ]
 
 

@@ -4,15 +4,20 @@ HTML pages get MathJax from one file, copied out of an installed wheel; e-books
 get MathML; and every formula must parse, or the build warns.
 """
 
+import re
 import shutil
+from html import unescape
 from importlib.metadata import distribution
 from pathlib import Path
+from xml.etree import ElementTree
 
 from docutils import nodes
 from math_core import LatexError, LatexToMathML
 from sphinx.util import logging
 
 FILE = "mathjax/tex-svg-full.js"
+MATHML = "{http://www.w3.org/1998/Math/MathML}"
+ElementTree.register_namespace("", MATHML.strip("{}"))
 logger = logging.getLogger(__name__)
 
 
@@ -35,6 +40,24 @@ def to_mathml(tex, *, display):
     return converter.convert_with_local_state(tex, displaystyle=display)
 
 
+def strict(mathml):
+    """Keep to the MathML of e-books: no named characters, styles in ``mstyle``."""
+    root = ElementTree.fromstring(re.sub(r"&(\w{3,});", named, mathml))  # noqa: S314
+    for parent in list(root.iter()):
+        for place, child in enumerate(parent):
+            if child.tag.endswith("}mfrac") and "displaystyle" in child.attrib:
+                style = {"displaystyle": child.attrib.pop("displaystyle")}
+                parent[place] = ElementTree.Element(MATHML + "mstyle", style)
+                parent[place].append(child)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def named(reference):
+    """Replace a named character, unless it is one of XML's own."""
+    own = "amp", "apos", "quot"
+    return reference[0] if reference[1] in own else unescape(reference[0])
+
+
 def lint(app, doctree):
     """Warn about each formula that cannot be parsed."""
     for node in doctree.findall(lambda n: isinstance(n, nodes.math | nodes.math_block)):
@@ -46,13 +69,14 @@ def lint(app, doctree):
 
 def visit_inline(translator, node):
     """Write an inline formula."""
-    translator.body.append(to_mathml(node.astext(), display=False))
+    translator.body.append(strict(to_mathml(node.astext(), display=False)))
     raise nodes.SkipNode
 
 
 def visit_block(translator, node):
     """Write a displayed formula."""
-    translator.body.append(f"<p>{to_mathml(node.astext(), display=True)}</p>")
+    formula = strict(to_mathml(node.astext(), display=True))
+    translator.body.append(f"<p>{formula}</p>")
     raise nodes.SkipNode
 
 

@@ -3,6 +3,9 @@
 from datetime import UTC, datetime
 from html import escape
 
+from docutils import nodes
+from sphinx import addnodes
+
 
 def footer(data):
     """Render what the execution recorded."""
@@ -21,11 +24,21 @@ def footer(data):
 def add_footer(app, pagename, templatename, context, doctree):
     """Add the footer to an executed page."""
     data = getattr(app.env, "provenance", {}).get(pagename)
-    if data and "body" in context:
+    if data and "body" in context and app.builder.name != "singlehtml":
         context["body"] += footer(data)
+
+
+def add_footers(app, doctree, docname):
+    """Add their footers to the chapters that stand together on one page."""
+    if app.builder.name == "singlehtml":
+        known = getattr(app.env, "provenance", {})
+        for chapter in doctree.findall(addnodes.start_of_file):
+            if data := known.get(chapter["docname"]):
+                chapter += nodes.raw("", footer(data), format="html")
 
 
 def setup(app):
     """Connect."""
     app.connect("html-page-context", add_footer)
+    app.connect("doctree-resolved", add_footers)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

