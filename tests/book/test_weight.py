@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from conftest import HOSTED, HTML, Visit, new_context
+from PIL import Image
 
 LIMITS = {"with maths": 1_500_000, "without": 800_000}  # bytes
 COMPRESSED = ".css", ".html", ".js", ".svg"  # images and fonts are so already
@@ -27,6 +28,12 @@ def test_each_icon_has_its_shape(page):
     assert icons
     for icon in icons:
         assert any(re.search(rf"\.{name}[ ,]", styles) for name in icon["class"]), icon
+
+
+def test_figures_have_a_palette(executed):
+    for tag in executed.article.select("img[src^=_images]"):
+        with Image.open(HTML / tag["src"]) as image:
+            assert image.mode == "P", executed.place(tag)
 
 
 @pytest.fixture
