@@ -99,5 +99,5 @@ ogp_custom_meta_tags = ['<meta name="twitter:card" content="summary_large_image"
 epub_identifier = epub_uid = "bayesian-inference-in-jax"
 epub_description = "From NumPy to a posterior that can be trusted: an executable book."
 epub_contributor = epub_author = epub_publisher = author
-epub_cover = ("_static/profile.png", "")
+epub_cover = ("_static/posterior.png", "")
 epub_show_urls = "no"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from docutils import nodes
 
-CARD = "_static/profile.png"  # of the pages without a figure
+CARD = "_static/posterior.png"  # of the pages without a figure
 CARD_SHOWS = "Noisy points form one lopsided peak: the sum of two Gaussians."
 
 

@@ -115,7 +115,7 @@ def test_the_page_is_copied_as_a_script(executed, reading):
         tab.keyboard.press("ArrowDown")
     expect(button).to_be_focused()
     tab.keyboard.press("Enter")
-    expect(tab.get_by_role("status")).to_have_text(re.compile("^Copied"))
+    expect(tab.locator("output.copied")).to_have_text(re.compile("^Copied"))
     expect(toggle).to_be_focused()
     copied = tab.evaluate("navigator.clipboard.readText()")
     assert copied == "\n\n".join(executed.script_code) + "\n"

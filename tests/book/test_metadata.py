@@ -43,7 +43,7 @@ def test_card_is_the_first_figure_or_the_default(written):
     assert len(said["og:image:alt"]) > 40
     path = said["og:image"].removeprefix(base)
     figure = written.article.find("img", src=True)
-    assert path == (figure["src"] if figure else "_static/profile.png")
+    assert path == (figure["src"] if figure else "_static/posterior.png")
     with Image.open(HTML / path) as image:
         assert min(image.size) >= 315  # what social media ask for
     assert (HTML / path).stat().st_size < 300_000
