@@ -58,32 +58,16 @@ def add_menu(app, pagename, templatename, context, doctree):
     write_files(app, pagename, doctree)
     name = f"jaxbayes-{pagename}"
     repository = urlsplit(context["theme_repository_url"]).path
-    files = [
-        ("Notebook (.ipynb)", "notebook", f"{name}.ipynb"),
-        ("Script (.py)", "script", f"{name}.py"),
+    local = context["pathto"](f"{FOLDER}/{name}", 1)
+    colab = f"{COLAB}{repository}/blob/{FOLDER}/{name}.ipynb"
+    links = [  # take-away.js adds a button
+        ("Notebook (.ipynb)", "download-notebook", f"{local}.ipynb"),
+        ("Script (.py)", "download-script", f"{local}.py"),
+        ("Open in Colab", "colab", colab),
     ]
     buttons = [
-        {
-            "type": "link",
-            "text": text,
-            "label": f"download-{label}",
-            "url": context["pathto"](f"{FOLDER}/{file}", 1),
-        }
-        for text, label, file in files
-    ]
-    buttons += [
-        {
-            "type": "javascript",
-            "text": "Copy the page as a script",
-            "javascript": "",
-            "label": "copy-script",
-        },
-        {
-            "type": "link",
-            "text": "Open in Colab",
-            "label": "colab",
-            "url": f"{COLAB}{repository}/blob/{FOLDER}/{name}.ipynb",
-        },
+        {"type": "link", "text": text, "label": label, "url": url}
+        for text, label, url in links
     ]
     menu = {
         "type": "group",

@@ -15,6 +15,14 @@ function script() {
 for (const link of document.querySelectorAll("a[class*=btn-download-]"))
   link.download = ""; // else the browser may show the file instead of saving it
 
+const button = document.createElement("button");
+button.type = "button";
+button.className = "btn btn-sm btn-copy-script dropdown-item";
+button.textContent = "Copy the page as a script";
+const item = document.createElement("li");
+item.append(button);
+document.querySelector(".btn-colab").closest("li").before(item);
+
 const said = document.createElement("output"); // which is read out, too
 said.className = "copied";
 document.body.append(said);
@@ -24,9 +32,9 @@ function say(text) {
   setTimeout(() => (said.textContent = ""), 3000);
 }
 
-const copy = new ClipboardJS(".btn-copy-script", { text: script });
-copy.on("success", ({ trigger }) => {
-  trigger.closest(".dropdown").querySelector(".dropdown-toggle").focus();
+const copy = new ClipboardJS(button, { text: script });
+copy.on("success", () => {
+  button.closest(".dropdown").querySelector(".dropdown-toggle").focus();
   say("Copied: the page as a script.");
 });
 copy.on("error", () => say("The browser did not let us copy."));

@@ -48,7 +48,6 @@ def test_the_menu_of_a_chapter_leads_to_its_files(written):
     files = [f"notebooks/{name}.ipynb", f"notebooks/{name}.py", f"{colab}/{name}.ipynb"]
     chapter = "file_format: mystnb" in written.source
     assert [link["href"] for link in links] == (files if chapter else [])
-    assert len(written.soup.select("button.btn-copy-script")) == chapter
 
 
 def test_each_file_belongs_to_a_chapter(pages):
