@@ -24,6 +24,7 @@ def shrink(notebook):
     """Shrink the figures among a notebook's outputs, in place."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
-            if png := output.get("data", {}).get("image/png"):
-                small = with_palette(b64decode(png))
-                output.data["image/png"] = b64encode(small).decode()
+            for kind, content in output.get("data", {}).items():
+                if kind.endswith("image/png"):  # shown, or glued
+                    small = with_palette(b64decode(content))
+                    output.data[kind] = b64encode(small).decode()
