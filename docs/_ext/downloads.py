@@ -3,7 +3,6 @@
 Both files hold the cells that the page shows, and its prose as plain Markdown.
 """
 
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -13,6 +12,7 @@ from .execution import read
 from .formats import notebook, script
 from .install import write
 from .markdown import CELL, to_markdown
+from .provenance import when_and_on_what
 
 FOLDER = "notebooks"  # of the site; and the branch that Colab opens
 COLAB = "https://colab.research.google.com/github"
@@ -20,12 +20,11 @@ COLAB = "https://colab.research.google.com/github"
 
 def facts(config, docname, data):
     """Gather what both files say about where they come from."""
-    when = datetime.fromtimestamp(data["when"], UTC)
-    versions = [f"{name} {number}" for name, number in data["versions"].items()]
+    when, versions = when_and_on_what(data)
     return {
         "book": config.project,
         "address": urljoin(config.html_baseurl, f"{docname}.html"),
-        "ran": f"Executed on {when:%d %B %Y} with {', '.join(versions)}.",
+        "ran": f"Executed on {when:%d %B %Y} with {versions}.",
         "requirements": urljoin(config.html_baseurl, "_static/requirements.txt"),
     }
 

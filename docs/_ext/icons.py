@@ -8,6 +8,8 @@ template ``static/webpack-macros.html`` leaves the script itself out.
 import re
 from pathlib import Path
 
+from .install import write
+
 ICONS = """
 angle-left angle-right arrow-up bars bell circle-exclamation circle-half-stroke
 circle-info code download expand file file-pdf github lightbulb list
@@ -62,15 +64,12 @@ def shape(name, script):
 
 
 def write_icons(app):
-    """Write the style sheet, if it is not there yet."""
+    """Write the style sheet, and have the pages load it."""
     if app.builder.format == "html" and app.builder.name != "epub":
         theme = Path(app.registry.html_themes["pydata_sphinx_theme"])
         script = (theme / "static/scripts/fontawesome.js").read_text()
         rules = RULES + "".join(shape(name, script) for name in ICONS.split())
-        target = Path(app.outdir, "_static", "icons.css")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists() or target.read_text() != rules:
-            target.write_text(rules)
+        write(Path(app.outdir, "_static", "icons.css"), rules)
         app.add_css_file("icons.css")
 
 

@@ -7,12 +7,15 @@ from docutils import nodes
 from sphinx import addnodes
 
 
+def when_and_on_what(data):
+    """Return the time of an execution, and the versions in one line."""
+    versions = [f"{name} {number}" for name, number in data["versions"].items()]
+    return datetime.fromtimestamp(data["when"], UTC), ", ".join(versions)
+
+
 def footer(data):
     """Render what the execution recorded."""
-    when = datetime.fromtimestamp(data["when"], UTC)
-    versions = ", ".join(
-        f"{name} {number}" for name, number in data["versions"].items()
-    )
+    when, versions = when_and_on_what(data)
     device = f" (JAX on {escape(data['device'])})" if data["device"] else ""
     return (
         f'<p class="provenance">Executed on <time datetime="{when:%Y-%m-%dT%H:%MZ}">'

@@ -87,7 +87,7 @@ class Page:
 
 def tags(cell):
     """Return the tags of a cell."""
-    return cell.metadata.get("tags", [])
+    return set(cell.metadata.get("tags", []))
 
 
 WRITTEN = [Page(file.stem) for file in sorted(DOCS.glob("*.md"))]
@@ -119,6 +119,20 @@ expect.set_options(timeout=TIMEOUT)
 
 NAMES = "chromium", "chromium-browser", "google-chrome"
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+
+
+# How light it is where colors lie on each other: between 0 and 1.
+LUMINANCE = """colors => {
+  const paint = document.createElement("canvas").getContext(
+    "2d", {willReadFrequently: true});
+  for (const color of colors) {
+    paint.fillStyle = color;
+    paint.fillRect(0, 0, 1, 1);
+  }
+  const rgb = [...paint.getImageData(0, 0, 1, 1).data].slice(0, 3).map(
+    v => v <= 10 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2];
+}"""
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -169,6 +183,11 @@ class Visit:
     def check_message(self, message):
         if message.type in ("error", "warning"):
             self.trouble.append(f"console: {message.text}")
+
+    def wear(self, scheme):
+        """Show the page on a screen in the light or the dark theme."""
+        self.tab.emulate_media(media="screen", color_scheme=scheme)
+        expect(self.tab.locator("html")).to_have_attribute("data-theme", scheme)
 
     def resize(self, width):
         self.tab.set_viewport_size({"width": width, "height": 900})

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import HTML, TAKEN, Visit
+from conftest import HTML, LUMINANCE, TAKEN, Visit
 from playwright.sync_api import expect
 
 NAVIGATION = "nav.bd-links"
@@ -152,33 +152,24 @@ def test_solutions_open_by_mouse_and_by_keyboard(executed, reading):
     assert not reading.trouble, "\n".join(reading.trouble)
 
 
-CONTRAST = """texts => {
-  const paint = document.createElement("canvas").getContext(
-    "2d", {willReadFrequently: true});
-  const luminance = colours => {
-    for (const colour of ["white", ...colours]) {
-      paint.fillStyle = colour;
-      paint.fillRect(0, 0, 1, 1);
-    }
-    const rgb = [...paint.getImageData(0, 0, 1, 1).data].slice(0, 3).map(
-      v => v <= 10 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2];
-  };
+CONTRAST = (
+    f"texts => {{ const luminance = {LUMINANCE};"
+    + """
   return texts.map(text => {
-    const behind = [];
+    const behind = ["white"];
     for (let e = text; e; e = e.parentElement)
-      behind.unshift(getComputedStyle(e).backgroundColor);
+      behind.splice(1, 0, getComputedStyle(e).backgroundColor);
     const front = [...behind, getComputedStyle(text).color];
     const [dark, light] = [luminance(behind), luminance(front)].sort((a, b) => a - b);
     return [(light + 0.05) / (dark + 0.05), text.innerText.slice(0, 60)];
   });
 }"""
+)
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_small_print_can_be_read(reading, scheme):
-    reading.tab.emulate_media(color_scheme=scheme)
-    expect(reading.tab.locator("html")).to_have_attribute("data-theme", scheme)
+    reading.wear(scheme)
     texts = reading.tab.locator("figcaption p, figcaption span, p.provenance")
     contrasts = texts.evaluate_all(CONTRAST)
     assert contrasts

@@ -76,7 +76,7 @@ def opened(context):
 
 @pytest.fixture
 def drawing(opened):
-    opened.tab.emulate_media(color_scheme="light", media="screen")
+    opened.visit.wear("light")
     opened.visit.resize(1280)
     opened.press("Best fit")
     opened.root.locator("svg").scroll_into_view_if_needed()
@@ -230,8 +230,7 @@ def test_screen_reader_hears_where_it_ended(drawing):
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_figure_can_be_read(drawing, scheme):
-    drawing.tab.emulate_media(color_scheme=scheme)
-    expect(drawing.tab.locator("html")).to_have_attribute("data-theme", scheme)
+    drawing.visit.wear(scheme)
     texts = drawing.root.locator("p > span, button, legend, label")
     contrasts = texts.evaluate_all(CONTRAST)
     assert len(contrasts) == 13

@@ -8,19 +8,13 @@ from collections import Counter
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import version
-from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
+from conftest import DOCS, HOSTED, HTML, ROOT, tags
 
-SRC = Path(__file__).parents[2] / "src"
-HTML = Path(__file__).parents[2] / "docs/_build/html"
+SRC = ROOT / "src"
 MATHJAX = "_static/mathjax/tex-svg-full.js"
-HOSTED = "/en/latest/"  # 404.html is shown at any depth, so it names files from here
-
-
-def tags(cell):
-    return set(cell.metadata.get("tags", []))
 
 
 # Links between the pages
@@ -206,7 +200,7 @@ def test_executed_pages_and_no_others_say_when_and_on_what(written):
 
 # House rules of the sources
 
-INDEX = (HTML.parents[1] / "index.md").read_text()
+INDEX = (DOCS / "index.md").read_text()
 REMOVED = {"remove-cell", "remove-output"}
 DIRECTIVES = r"(?m)^ *(?:`{3,}|:{3,}|:[\w-]+:|\([\w-]+\)=|#+ |%).*$"
 

@@ -20,8 +20,7 @@ PALE = """all => all.filter(e => {
 def test_page_prints_whole_and_dark_on_light(written, opened, scheme):
     tab = opened.tab
     opened.resize(720)  # about a sheet of paper
-    tab.emulate_media(media="screen", color_scheme=scheme)
-    expect(tab.locator("html")).to_have_attribute("data-theme", scheme)
+    opened.wear(scheme)
     tab.emulate_media(media="print")
     seen = tab.locator(ON_SCREEN_ONLY).filter(visible=True)
     assert not seen.count(), [e.evaluate("e => e.outerHTML") for e in seen.all()]

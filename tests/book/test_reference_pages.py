@@ -5,13 +5,10 @@ import os
 import re
 import shutil
 import sys
-from pathlib import Path
 from subprocess import run
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
+from conftest import DOCS, ROOT
 
 
 def words(text):
