@@ -122,17 +122,19 @@ CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 
 
 # How light it is where colors lie on each other: between 0 and 1.
-LUMINANCE = """colors => {
+LUMINANCE = """(() => {
   const paint = document.createElement("canvas").getContext(
     "2d", {willReadFrequently: true});
-  for (const color of colors) {
-    paint.fillStyle = color;
-    paint.fillRect(0, 0, 1, 1);
-  }
-  const rgb = [...paint.getImageData(0, 0, 1, 1).data].slice(0, 3).map(
-    v => v <= 10 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
-  return 0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2];
-}"""
+  return colors => {
+    for (const color of colors) {
+      paint.fillStyle = color;
+      paint.fillRect(0, 0, 1, 1);
+    }
+    const rgb = [...paint.getImageData(0, 0, 1, 1).data].slice(0, 3).map(
+      v => v <= 10 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2];
+  };
+})()"""
 
 
 class Handler(SimpleHTTPRequestHandler):

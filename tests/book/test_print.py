@@ -1,6 +1,7 @@
 """The pages on paper."""
 
 import pytest
+from conftest import LUMINANCE
 from playwright.sync_api import expect
 
 ON_SCREEN_ONLY = """.bd-header-article, .bd-sidebar-primary, .bd-sidebar-secondary,
@@ -8,12 +9,11 @@ ON_SCREEN_ONLY = """.bd-header-article, .bd-sidebar-primary, .bd-sidebar-seconda
 #pst-back-to-top, details.hide > summary"""
 CUT_OFF = """all => all.filter(e => e.checkVisibility() && e.scrollWidth > e.clientWidth
   || e.getBoundingClientRect().right > innerWidth).map(e => e.textContent)"""
-PALE = """all => all.filter(e => {
-  const paint = document.createElement("canvas").getContext("2d");
-  paint.fillStyle = getComputedStyle(e).color;
-  paint.fillRect(0, 0, 1, 1);
-  return Math.min(...paint.getImageData(0, 0, 1, 1).data.slice(0, 3)) > 160;
-}).map(e => e.outerHTML.slice(0, 99))"""
+PALE = """all => {
+  const luminance = LUMINANCE;
+  return all.filter(e => luminance([getComputedStyle(e).color]) > 0.4)
+    .map(e => e.outerHTML.slice(0, 99));
+}""".replace("LUMINANCE", LUMINANCE)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
