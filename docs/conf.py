@@ -30,19 +30,21 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_ipython", "_templates"]
 nitpicky = True
+add_module_names = False
 numfig = True
+numfig_format = {"figure": "Fig.\N{NO-BREAK SPACE}%s"}
 
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(BUILD / "executed")
 nb_execution_timeout = 300  # seconds a cell, on a slow machine
 nb_execution_raise_on_error = True
 nb_output_stderr = "remove-warn"  # with -W: no chapter prints to stderr
-nb_merge_streams = True
 myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath", "substitution"]
 repository = f"[the book's repository]({metadata['urls']['Repository']})"
 myst_substitutions = {"repository": repository}
 
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_typehints = "none"
 napoleon_use_ivar = True
 bibtex_bibfiles = ["references.bib"]
@@ -89,6 +91,7 @@ html_theme_options = {
     "use_repository_button": True,
     "use_download_button": False,
     "show_toc_level": 2,
+    "footer_content_items": ["copyright.html"],
 }
 html_math_renderer = "mathjax"
 mathjax_path = "mathjax/tex-svg-full.js"

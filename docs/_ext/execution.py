@@ -48,7 +48,9 @@ def execute(notebook, timeout):
     last = nbformat.v4.new_code_cell(PROVENANCE)
     notebook.cells.append(last)
     started = time.time()
-    client = NotebookClient(notebook, timeout=timeout, record_timing=False)
+    client = NotebookClient(
+        notebook, timeout=timeout, record_timing=False, coalesce_streams=True
+    )
     client.execute(cwd=str(HERE))
     seconds = time.time() - started
     notebook.cells.pop()

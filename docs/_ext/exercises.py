@@ -1,4 +1,4 @@
-"""Two repairs of sphinx-exercise."""
+"""Three repairs of sphinx-exercise."""
 
 from docutils import nodes
 
@@ -13,6 +13,15 @@ def unwrap(app, doctree):
         if section["ids"] in (["exercise-content"], ["solution-content"]):
             body = nodes.container("", *section.children, classes=section["ids"])
             section.parent.replace(section, body)  # replace_self would keep the ids
+
+
+def move_space(app, doctree, docname):
+    """Move the space before "Exercise 1" out of the link, which underlines it."""
+    for link in doctree.findall(nodes.reference):
+        text = next(link.findall(nodes.Text), "")
+        if text.startswith(" "):
+            link.parent.insert(link.parent.index(link), nodes.Text(" "))
+            text.parent.replace(text, nodes.Text(text.lstrip()))
 
 
 def share_handlers(app):
@@ -30,4 +39,5 @@ def setup(app):
     """Connect."""
     app.connect("builder-inited", share_handlers)
     app.connect("doctree-read", unwrap, priority=400)  # before codeautolink's 500
+    app.connect("doctree-resolved", move_space, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

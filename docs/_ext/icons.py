@@ -43,6 +43,10 @@ div.admonition:not(.solution) > p.admonition-title::after {
   background: currentcolor;
   mask: var(--icon) center / contain no-repeat;
 }
+div.admonition:not(.solution) > p.admonition-title::after {
+  inset-block: 0;
+  margin-block: auto;
+}
 @media (forced-colors: active) {
   :is(.fa-solid, .fas, .fab)::before {
     background: ButtonText;

@@ -67,6 +67,18 @@ def lint(app, doctree):
             logger.warning("bad formula %r: %s", node.astext(), error, location=node)
 
 
+def hold_together(app, doctree):
+    """Keep what follows a formula without a space on its line."""
+    for node in list(doctree.findall(nodes.math)):
+        after = node.next_node(descend=False, siblings=True)
+        glued = isinstance(after, nodes.Text) and re.match(r"[^\s\w]+", after)
+        if glued and isinstance(node.parent, nodes.paragraph):
+            held = nodes.inline("", "", classes=["held"])
+            node.replace_self(held)
+            held += [node, nodes.Text(glued[0])]
+            after.parent.replace(after, nodes.Text(after[glued.end() :]))
+
+
 def visit_inline(translator, node):
     """Write an inline formula."""
     translator.body.append(strict(to_mathml(node.astext(), display=False)))
@@ -85,4 +97,5 @@ def setup(app):
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
     app.connect("builder-inited", copy_mathjax)
     app.connect("doctree-read", lint)
+    app.connect("doctree-read", hold_together)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -9,7 +9,8 @@ from sphinx import addnodes
 
 def when_and_on_what(data):
     """Return the time of an execution, and the versions in one line."""
-    versions = [f"{name} {number}" for name, number in data["versions"].items()]
+    pairs = data["versions"].items()
+    versions = [f"{name}\N{NO-BREAK SPACE}{number}" for name, number in pairs]
     return datetime.fromtimestamp(data["when"], UTC), ", ".join(versions)
 
 

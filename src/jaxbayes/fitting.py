@@ -96,7 +96,7 @@ def laplace_covariance(params, x, y, yerr, model=double_gaussian):
         model: function of ``(params, x)`` with a result of shape ``(N,)``.
 
     Returns:
-        Array of shape ``(P, P)``; use 64-bit mode: in float32 little of a
+        Array of shape ``(P, P)``. Use 64-bit mode, since in float32 little of a
         small eigenvalue survives the inverse.
 
     Raises:

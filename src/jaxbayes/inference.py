@@ -22,7 +22,9 @@ from jaxbayes.priors import OrderedUniform
 LOW = np.array([1, -4, 0.5] * 2)
 #: Upper ends of the priors of both models, in the order of the parameters.
 HIGH = np.array([3, 4, 1.5] * 2)
+#: The names of the sample sites of both models.
 SITES = ("amplitude", "mean", "width")
+#: The ways in which :func:`sample` can run several chains.
 CHAIN_METHODS = ("sequential", "parallel", "vectorized")
 
 
@@ -35,7 +37,7 @@ def to_params(amplitude, mean, width):
         width: array of shape ``(..., 2)``.
 
     Returns:
-        JAX array of shape ``(..., 6)``: ``(a0, x0, s0, a1, x1, s1)``.
+        JAX array of shape ``(..., 6)`` with ``(a0, x0, s0, a1, x1, s1)``.
 
     Example:
         >>> print(to_params([2.0, 1.5], [-0.5, 0.6], [0.6, 0.9]))
@@ -124,8 +126,8 @@ def starting_points(profile, seed, chains=4):
         chains: how many points, at least 1.
 
     Returns:
-        Dictionary of float64 arrays of shape ``(chains, 2)``: ``"amplitude"``,
-        ``"mean"``, increasing along the last axis, and ``"width"``.
+        Dictionary of float64 arrays of shape ``(chains, 2)``, ``"amplitude"``,
+        ``"mean"`` (increasing along the last axis) and ``"width"``.
 
     Raises:
         ValueError: if the data are not as above, or ``chains`` is less than 1.

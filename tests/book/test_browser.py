@@ -53,6 +53,14 @@ def test_nothing_is_wider_than_the_window(visit, width):
     assert not wide, "\n".join(wide)
 
 
+def test_code_and_output_fit_a_desktop(visit):
+    visit.resize(1280)
+    cut = visit.tab.locator("article pre").evaluate_all(
+        "all => all.filter(e => e.scrollWidth > e.clientWidth).map(e => e.innerText)"
+    )
+    assert not cut, "\n\n".join(cut)
+
+
 def test_button_opens_and_closes_the_sidebar(visit):
     button, link = visit.tab.locator(".primary-toggle"), f"{NAVIGATION} a >> nth=0"
     visit.resize(1280)

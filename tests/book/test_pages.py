@@ -158,11 +158,19 @@ def test_computed_figures_are_numbered_and_referred_to(executed):
         figure = image.find_parent("figure", id=True)
         assert figure, f"no caption: {executed.place(image)}"
         number = figure.select_one("figcaption .caption-number").text.strip()
-        assert re.fullmatch(r"Fig\. \d+", number), executed.place(figure)
+        assert re.fullmatch(r"Fig\.\s\d+", number), executed.place(figure)
         assert len(figure.select_one(".caption-text").text) > 40, executed.place(figure)
         links = executed.article.select(f'a[href="#{figure["id"]}"] .std-numref')
         assert number in [link.text for link in links], (
             f"nothing in the text refers to {number}, {executed.place(figure)}"
+        )
+
+
+def test_punctuation_stays_with_its_formula(page):
+    for formula in page.soup.select("article p > span.math"):
+        follows = formula.next_sibling
+        assert not (isinstance(follows, str) and re.match("[.,:;)]", follows)), (
+            page.place(formula)
         )
 
 
@@ -177,7 +185,7 @@ def test_space_is_kept_for_images(executed):
 
 # Provenance
 
-FOOTER = r"Executed on (.+) in (\d+\.\d) seconds on (\S.+), with (python .+)\.\n*"
+FOOTER = r"Executed on (.+) in (\d+\.\d) seconds on (\S.+), with (python\s.+)\.\n*"
 
 
 def test_executed_pages_and_no_others_say_when_and_on_what(written):
@@ -202,6 +210,7 @@ def test_executed_pages_and_no_others_say_when_and_on_what(written):
 
 INDEX = (DOCS / "index.md").read_text()
 REMOVED = {"remove-cell", "remove-output"}
+SHOWN = {"hide-input", "raises-exception", "table", "wrap"}
 DIRECTIVES = r"(?m)^ *(?:`{3,}|:{3,}|:[\w-]+:|\([\w-]+\)=|#+ |%).*$"
 
 
@@ -226,7 +235,7 @@ def test_no_decimal_number_is_typed_into_prose(written):
 
 def test_cells_are_small_and_have_known_tags(executed):
     for cell in executed.cells:
-        assert tags(cell) <= {"hide-input", "raises-exception", *REMOVED}
+        assert tags(cell) <= SHOWN | REMOVED
     for cell in executed.shown:
         lines = [line for line in cell.source.splitlines() if line.strip()]
         assert len(lines) <= 12, cell.source

@@ -259,6 +259,13 @@ def first_uses(page):
     return {entry: found[entry] for entry in found.keys() - set(taught(page))}
 
 
+def test_the_package_page_says_what_is_returned_and_explains_constants(pages):
+    text = pages["api"].article.get_text()
+    assert "Returns" in text
+    assert "Return type" not in text  # what a colon under "Returns:" makes of it
+    assert "Built-in" not in text  # what a constant without a comment shows
+
+
 def test_the_glossary_explains_its_terms(pages):
     assert len(ENTRIES) >= 45
     assert len(ENTRY_OF) == sum(map(len, ENTRIES)), "a term stands twice"
