@@ -10,8 +10,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nbformat
+from jupyter_client import AsyncKernelManager
 from myst_nb.core.read import is_myst_markdown_notebook, read_myst_markdown_notebook
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
@@ -48,10 +50,21 @@ def execute(notebook, timeout):
     last = nbformat.v4.new_code_cell(PROVENANCE)
     notebook.cells.append(last)
     started = time.time()
-    client = NotebookClient(
-        notebook, timeout=timeout, record_timing=False, coalesce_streams=True
-    )
-    client.execute(cwd=str(HERE))
+    with TemporaryDirectory() as folder:
+        # by files: a port that was free may be taken when the kernel binds it
+        manager = AsyncKernelManager(
+            kernel_name=notebook.metadata.kernelspec.name,
+            connection_file=f"{folder}/kernel.json",
+            transport="ipc",
+        )
+        client = NotebookClient(
+            notebook,
+            km=manager,
+            timeout=timeout,
+            record_timing=False,
+            coalesce_streams=True,
+        )
+        client.execute(cwd=str(HERE), cleanup_kc=True)
     seconds = time.time() - started
     notebook.cells.pop()
     shrink(notebook)

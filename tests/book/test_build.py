@@ -110,6 +110,21 @@ def test_an_executed_page_says_when_and_on_what(built):
     assert not html(built, "index").select("p.provenance")
 
 
+KERNEL = """\
+import time
+from ipykernel import get_connection_info
+print("in two pieces,", end="", flush=True)
+time.sleep(0.5)
+print(" one line\\n\\nipc" if '"ipc"' in get_connection_info() else "tcp")"""
+
+
+def test_a_kernel_takes_no_port_and_its_lines_stay_whole(book):
+    write_chapter(book, "one", code=KERNEL)
+    assert build(book)[:2] == (0, {"one": "executed", "two": "cached"})
+    (printed,) = html(book, "one").select(".cell_output")
+    assert printed.get_text().strip() == "in two pieces, one line\n\nipc"
+
+
 def test_nothing_runs_again_without_a_change(book):
     build(book)  # in its new place all pages are read again, from the cache
     assert build(book)[:2] == (0, {"one": "cached", "two": "cached"})
