@@ -26,7 +26,7 @@ extensions = [
     *(f"_ext.{name}" for name in ("freshness", "execution", "provenance", "report")),
     *(f"_ext.{name}" for name in ("accessibility", "downloads", "drag", "epub")),
     *(f"_ext.{name}" for name in ("exercises", "icons", "install", "maths")),
-    *(f"_ext.{name}" for name in ("metadata", "policy", "singlepage")),
+    *(f"_ext.{name}" for name in ("metadata", "policy", "search", "singlepage")),
 ]
 exclude_patterns = ["_build", "_ipython", "_templates"]
 nitpicky = True
