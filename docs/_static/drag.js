@@ -69,7 +69,7 @@ function interactive(data) {
   const curves = GAUSSIANS.map((name) => add(main, "path", { class: name }));
   const handles = GAUSSIANS.flatMap((name, k) => ["peak", "side"].map((kind) => {
     const handle = add(svg, "g", { class: `handle ${name} ${kind}` });
-    if (kind === "peak") add(handle, "text", { y: -14 }, name);
+    if (kind === "peak") add(handle, "text", { y: 26 }, name);
     add(handle, "circle", { class: "reach", r: 16 });
     add(handle, ...(kind === "peak" ? ["circle", { r: 8 }]
       : ["rect", { x: -6, y: -6, width: 12, height: 12 }]));
