@@ -8,7 +8,6 @@ import re
 from textwrap import indent, wrap
 
 import nbformat
-from myst_nb.core.utils import coalesce_streams
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -31,7 +30,7 @@ def cleaned(cell, count):
     tags = {key: cell.metadata[key] for key in cell.metadata.keys() & {"tags"}}
     alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
     shown = "remove-output" not in tags.get("tags", [])
-    outputs = coalesce_streams(cell.outputs if shown else [])
+    outputs = cell.outputs if shown else []
     for output in outputs:
         if "execution_count" in output:
             output.execution_count = count

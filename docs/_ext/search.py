@@ -1,4 +1,4 @@
-"""The order of the search: the chapter on a term before its glossary entry."""
+"""The order of the search: pages before the index entries of the glossary."""
 
 from sphinx import addnodes
 
