@@ -135,6 +135,17 @@ LUMINANCE = """(() => {
     return 0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2];
   };
 })()"""
+CONTRAST = """texts => {
+  const luminance = LUMINANCE;
+  return texts.map(text => {
+    const behind = ["white"];
+    for (let e = text; e; e = e.parentElement)
+      behind.splice(1, 0, getComputedStyle(e).backgroundColor);
+    const front = [...behind, getComputedStyle(text).color];
+    const [dark, light] = [luminance(behind), luminance(front)].sort((a, b) => a - b);
+    return [(light + 0.05) / (dark + 0.05), text.innerText.slice(0, 60)];
+  });
+}""".replace("LUMINANCE", LUMINANCE)
 
 
 class Handler(SimpleHTTPRequestHandler):

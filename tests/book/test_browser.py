@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import HTML, LUMINANCE, TAKEN, Visit
+from conftest import CONTRAST, HTML, TAKEN, Visit
 from playwright.sync_api import expect
 
 NAVIGATION = "nav.bd-links"
@@ -158,21 +158,6 @@ def test_solutions_open_by_mouse_and_by_keyboard(executed, reading):
             reading.tab.keyboard.press(key)
             expect(content).to_be_visible(visible=key == "Enter")
     assert not reading.trouble, "\n".join(reading.trouble)
-
-
-CONTRAST = (
-    f"texts => {{ const luminance = {LUMINANCE};"
-    + """
-  return texts.map(text => {
-    const behind = ["white"];
-    for (let e = text; e; e = e.parentElement)
-      behind.splice(1, 0, getComputedStyle(e).backgroundColor);
-    const front = [...behind, getComputedStyle(text).color];
-    const [dark, light] = [luminance(behind), luminance(front)].sort((a, b) => a - b);
-    return [(light + 0.05) / (dark + 0.05), text.innerText.slice(0, 60)];
-  });
-}"""
-)
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])

@@ -106,7 +106,7 @@ def append(path, text):
 def test_an_executed_page_says_when_and_on_what(built):
     assert html(built, "one").select_one(".cell_output").get_text().strip() == "2"
     footer = html(built, "one").select_one("p.provenance").get_text()
-    assert re.search(r"\d{4} in \d+\.\d seconds on .+jax\s\d", footer)
+    assert re.search(r"\d{4} in \d+\.\d seconds on .+jax\xa0\d", footer)
     assert not html(built, "index").select("p.provenance")
 
 

@@ -6,9 +6,8 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from conftest import HTML, Visit, new_context
+from conftest import CONTRAST, HTML, Visit, new_context
 from playwright.sync_api import expect
-from test_browser import CONTRAST
 
 from jaxbayes.data import TRUTH, simulate
 from jaxbayes.fitting import chi2_numpy, fit

@@ -158,7 +158,7 @@ def test_computed_figures_are_numbered_and_referred_to(executed):
         figure = image.find_parent("figure", id=True)
         assert figure, f"no caption: {executed.place(image)}"
         number = figure.select_one("figcaption .caption-number").text.strip()
-        assert re.fullmatch(r"Fig\.\s\d+", number), executed.place(figure)
+        assert re.fullmatch(r"Fig\.\xa0\d+", number), executed.place(figure)
         assert len(figure.select_one(".caption-text").text) > 40, executed.place(figure)
         links = executed.article.select(f'a[href="#{figure["id"]}"] .std-numref')
         assert number in [link.text for link in links], (
@@ -185,7 +185,7 @@ def test_space_is_kept_for_images(executed):
 
 # Provenance
 
-FOOTER = r"Executed on (.+) in (\d+\.\d) seconds on (\S.+), with (python\s.+)\.\n*"
+FOOTER = r"Executed on (.+) in (\d+\.\d) seconds on (\S.+), with (python\xa0.+)\.\n*"
 
 
 def test_executed_pages_and_no_others_say_when_and_on_what(written):

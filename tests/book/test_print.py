@@ -1,7 +1,6 @@
 """The pages on paper."""
 
 import pytest
-from conftest import LUMINANCE
 from playwright.sync_api import expect
 
 ON_SCREEN_ONLY = """.bd-header-article, .bd-sidebar-primary, .bd-sidebar-secondary,
@@ -10,10 +9,15 @@ ON_SCREEN_ONLY = """.bd-header-article, .bd-sidebar-primary, .bd-sidebar-seconda
 CUT_OFF = """all => all.filter(e => e.checkVisibility() && e.scrollWidth > e.clientWidth
   || e.getBoundingClientRect().right > innerWidth).map(e => e.textContent)"""
 PALE = """all => {
-  const luminance = LUMINANCE;
-  return all.filter(e => luminance([getComputedStyle(e).color]) > 0.4)
-    .map(e => e.outerHTML.slice(0, 99));
-}""".replace("LUMINANCE", LUMINANCE)
+  const paint = document.createElement("canvas").getContext(
+    "2d", {willReadFrequently: true});
+  return all.filter(e => {
+    paint.fillStyle = getComputedStyle(e).color;
+    paint.clearRect(0, 0, 1, 1);
+    paint.fillRect(0, 0, 1, 1);
+    return Math.min(...paint.getImageData(0, 0, 1, 1).data.slice(0, 3)) > 160;
+  }).map(e => e.outerHTML.slice(0, 99));
+}"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
