@@ -1,349 +1,537 @@
-"""The posterior of the double Gaussian: models, starting points, one sampler run."""
+"""Posteriors of any NumPyro model: where to start, NUTS, importance sampling."""
 
+import functools
+import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import arviz
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro
-import numpyro.distributions as dist
-from numpyro import handlers
-from numpyro.infer import MCMC, NUTS, init_to_uniform
-from numpyro.infer.util import unconstrain_fn
-from scipy.optimize import minimize
+import xarray
+from arviz_stats.base import array_stats
+from jax import lax
+from numpyro.infer.hmc import hmc
+from scipy.linalg import solve_triangular
+from tqdm.auto import tqdm
 
-from jaxbayes.data import check_profile
-from jaxbayes.fitting import chi2, fisher_information
-from jaxbayes.models import double_gaussian
-from jaxbayes.priors import OrderedUniform
+from jaxbayes import _checkpoint, _complaints, _density
 
-#: Lower ends of the priors of both models, in the order of the parameters.
-LOW = np.array([1, -4, 0.5] * 2)
-#: Upper ends of the priors of both models, in the order of the parameters.
-HIGH = np.array([3, 4, 1.5] * 2)
-#: The names of the sample sites of both models.
-SITES = ("amplitude", "mean", "width")
 #: The ways in which :func:`sample` can run several chains.
 CHAIN_METHODS = ("sequential", "parallel", "vectorized")
+#: How far, in the log of its estimated weight, an optimum may lie below the best
+#: one for chains to start at it: a rival of less than exp(-10) is left out.
+REACH = 10.0
+#: The most parameters for which optima are searched, by second derivatives.
+MOST_PARAMETERS = 100
+TRIES, SEARCHES, MOST_STEPS = 1024, 16, 200  # draws of the prior, searches, their steps
+ROUNDS, COMPONENTS, FREEDOM, GUARD = 10, 8, 5, 0.15  # of importance sampling
 
 
-def to_params(amplitude, mean, width):
-    """Put the values of two Gaussians into the order of the parameters.
+class Optima(NamedTuple):
+    """The distinct optima that searches found, the weightiest first.
 
-    Args:
-        amplitude: array of shape ``(..., 2)``.
-        mean: array of shape ``(..., 2)``.
-        width: array of shape ``(..., 2)``.
-
-    Returns:
-        JAX array of shape ``(..., 6)`` with ``(a0, x0, s0, a1, x1, s1)``.
-
-    Example:
-        >>> print(to_params([2.0, 1.5], [-0.5, 0.6], [0.6, 0.9]))
-        [ 2.  -0.5  0.6  1.5  0.6  0.9]
+    Attributes:
+        params: dictionary of arrays of shape ``(M, ...)``, the sites' values there.
+        log_density: array of shape ``(M,)``, the log density there, unnormalized,
+            in NumPyro's unconstrained space.
+        log_weight: array of shape ``(M,)``, the log of each one's share of the
+            posterior by Laplace's approximation, relative to the first.
+        searches: integer array of shape ``(M,)``, how many searches ended there.
+        position: array of shape ``(M, P)``, each as a vector of the unconstrained
+            values, sites in the order of their names.
+        covariance: array of shape ``(M, P, P)``, the inverse of the curvature of
+            minus the log density there.
     """
-    pairs = jnp.stack([jnp.asarray(v) for v in (amplitude, mean, width)], axis=-1)
-    return jnp.reshape(pairs, (*pairs.shape[:-2], 6))
+
+    params: dict
+    log_density: np.ndarray
+    log_weight: np.ndarray
+    searches: np.ndarray
+    position: np.ndarray
+    covariance: np.ndarray
 
 
-def free_model(x, y=None, yerr=0.3):
-    """State the double Gaussian with independent uniform priors, for NumPyro.
+class Starts(NamedTuple):
+    """Where chains start.
 
-    Nothing tells the two Gaussians apart: each posterior mode has a mirror image.
-
-    Args:
-        x: array of shape ``(N,)``.
-        y: array of shape ``(N,)``, or None to draw it: the prior predictive.
-        yerr: array of shape ``(N,)`` or one number, positive.
-
-    Raises:
-        ValueError: if ``y`` is not of the shape of ``x``.
-
-    Example:
-        >>> from numpyro.infer import Predictive
-        >>> prior = Predictive(free_model, num_samples=10)
-        >>> prior(jax.random.key(0), jnp.linspace(-5, 5, 50))["y"].shape
-        (10, 50)
+    Attributes:
+        params: dictionary of arrays of shape ``(num_chains, ...)``, the sites'
+            values.
+        optimum: integer array of shape ``(num_chains,)``, the place in ``optima`` of
+            the optimum that each is scattered about; -1 for a draw of the prior.
+        optima: the :class:`Optima` that were found, those left out included.
+        position: array of shape ``(num_chains, P)``, as in :class:`Optima`.
+        covariance: array of shape ``(num_chains, P, P)``, that of the optimum.
     """
-    if y is not None and jnp.shape(y) != jnp.shape(x):
-        raise ValueError(
-            f"y must have the shape of x, {jnp.shape(x)}, got {jnp.shape(y)}"
+
+    params: dict
+    optimum: np.ndarray
+    optima: Optima
+    position: np.ndarray
+    covariance: np.ndarray
+
+
+@functools.partial(jax.jit, static_argnames="density")
+def _from_prior(key, arrays, density):
+    """Draw vectors from the prior."""
+    keys = jax.random.split(key, TRIES)
+    return jax.vmap(lambda key: _density.start_by(density, arrays, key))(keys)
+
+
+@functools.partial(jax.jit, static_argnames=("density", "batch"))
+def _potentials(points, arrays, density, batch):
+    """Return minus the log densities at vectors, a few at once."""
+    one = functools.partial(_density.potential, density, arrays)
+    return lax.map(one, points, batch_size=batch)
+
+
+def _in_blocks(points, arrays, density, batch):
+    """Return minus the log densities of any number of vectors, by one program."""
+    blocks = -(-len(points) // TRIES)
+    padded = np.resize(points, (blocks, TRIES, points.shape[1]))
+    values = [_potentials(block, arrays, density, batch) for block in padded]
+    return np.concatenate(values)[: len(points)]
+
+
+@functools.partial(jax.jit, static_argnames="density")
+def _descend(starts, scale, arrays, density):
+    """Minimize by Newton steps: damped, the Hessian's eigenvalues made positive.
+
+    The Hessian is taken from central differences of the gradient over a small part
+    of the width that it has itself: as good as exact, and sooner compiled.
+
+    Returns places, minus log densities, covariances, log determinants of these, and
+    whether each place is a minimum.
+    """
+    size = len(scale)
+    value_and_grad = jax.value_and_grad(
+        lambda u: _density.potential(density, arrays, scale * u)
+    )
+
+    def look(u, width):
+        step = 1e-4 * width
+        points = u + jnp.concatenate([jnp.zeros((1, size)), jnp.diag(step), -jnp.diag(step)])
+        values, grads = lax.map(value_and_grad, points)
+        up, down = grads[1 : size + 1], grads[size + 1 :]
+        hessian = (up - down) / (2 * step[:, None])
+        return values[0], grads[0], (hessian + hessian.T) / 2
+
+    def to_go(grad, lam, axes):
+        return jnp.sum((axes.T @ grad) ** 2 / (jnp.abs(lam) + 1e-8)) / 2
+
+    def step(state):
+        i, u, value, grad, hessian, damping, _ = state
+        lam, axes = jnp.linalg.eigh(hessian)
+        move = -axes @ ((axes.T @ grad) / (jnp.abs(lam) + damping))
+        width = 1 / jnp.sqrt(jnp.abs(jnp.diag(hessian)) + 1)
+        new = look(u + move, width)
+        fine = jnp.all(jnp.isfinite(new[1])) & jnp.all(jnp.isfinite(new[2]))
+        good = (new[0] < value) & fine
+        kept = jax.tree.map(
+            lambda new, old: jnp.where(good, new, old),
+            (u + move, *new),
+            (u, value, grad, hessian),
         )
-    with numpyro.plate("component", 2):
-        amplitude = numpyro.sample("amplitude", dist.Uniform(1, 3))
-        mean = numpyro.sample("mean", dist.Uniform(-4, 4))
-        width = numpyro.sample("width", dist.Uniform(0.5, 1.5))
-    curve = double_gaussian(to_params(amplitude, mean, width), x)
-    numpyro.sample("y", dist.Normal(curve, yerr), obs=y)
+        first = i == 0  # which only looks at where it starts
+        damping = jnp.where(first, 0.01 * jnp.max(jnp.abs(new[2])), damping)
+        remaining = jnp.where(first, jnp.inf, to_go(grad, lam, axes))
+        return i + 1, *kept, damping * jnp.where(good, 0.1, 8.0), remaining
+
+    def unfinished(state):
+        i, _, _, _, hessian, damping, remaining = state
+        stuck = damping > 1e12 * (1 + jnp.max(jnp.abs(hessian)))
+        return (i < MOST_STEPS) & ~stuck & ~(remaining < 1e-10)
+
+    def one(z):
+        start = 0, z / scale, jnp.inf, jnp.zeros(size), jnp.eye(size), 1.0, jnp.inf
+        state = lax.while_loop(unfinished, step, start)
+        _, u, value, _, hessian, _, remaining = state
+        lam, axes = jnp.linalg.eigh(hessian)
+        half = scale[:, None] * axes / jnp.sqrt(jnp.maximum(lam, 1e-6))
+        log_det = 2 * jnp.sum(jnp.log(scale)) - jnp.sum(jnp.log(jnp.maximum(lam, 1e-6)))
+        return scale * u, value, half @ half.T, log_det, (remaining < 1e-6) & (lam[0] > 1e-6)
+
+    return lax.map(one, starts)
 
 
-def ordered_model(x, y=None, yerr=0.3):
-    """State the double Gaussian with its means in increasing order, for NumPyro.
+def _search(model, data, seed):
+    """Look at a model and find its optima.
 
-    As :func:`free_model`, but for the prior of the means:
-    :class:`jaxbayes.priors.OrderedUniform`.
-
-    Args:
-        x: array of shape ``(N,)``.
-        y: array of shape ``(N,)``, or None to draw it: the prior predictive.
-        yerr: array of shape ``(N,)`` or one number, positive.
-
-    Raises:
-        ValueError: if ``y`` is not of the shape of ``x``.
-
-    Example:
-        >>> from numpyro.infer import Predictive
-        >>> prior = Predictive(ordered_model, num_samples=10)
-        >>> mean = prior(jax.random.key(0), jnp.linspace(-5, 5, 50))["mean"]
-        >>> print(jnp.all(mean[:, 0] <= mean[:, 1]))
-        True
+    Returns its density and arrays, a dictionary of starts from the prior and their
+    scale, and the :class:`Optima`, which may be none.
     """
-    if y is not None and jnp.shape(y) != jnp.shape(x):
+    density, arrays = _density.describe(model, data)
+    points = max(1, sum(array.size for array in arrays))
+    batch = 2 ** int(np.log2(np.clip(1_000_000 / points, 1, TRIES)))
+    key = jax.random.key(seed, impl="unsafe_rbg")  # the soonest compiled
+    draws = np.asarray(_from_prior(key, arrays, density))
+    draws = draws[np.all(np.isfinite(draws), axis=1)]
+    draws = np.resize(draws, (TRIES, _density.size(density)))
+    values = _in_blocks(draws, arrays, density, batch)
+    if not np.any(np.isfinite(values)):
         raise ValueError(
-            f"y must have the shape of x, {jnp.shape(x)}, got {jnp.shape(y)}"
+            "model has no finite density at any of "
+            f"{TRIES} draws of its prior; {_whats_odd(arrays)}"
         )
-    with numpyro.plate("component", 2):
-        amplitude = numpyro.sample("amplitude", dist.Uniform(1, 3))
-        width = numpyro.sample("width", dist.Uniform(0.5, 1.5))
-    mean = numpyro.sample("mean", OrderedUniform(-4, 4))
-    curve = double_gaussian(to_params(amplitude, mean, width), x)
-    numpyro.sample("y", dist.Normal(curve, yerr), obs=y)
+    # the best of each of many groups: good, and not all in one place
+    groups = np.arange(TRIES).reshape(SEARCHES, -1)
+    lowest = np.argmin(np.where(np.isfinite(values), values, np.inf)[groups], axis=1)
+    best = draws[groups[np.arange(SEARCHES), lowest]]
+    scale = np.subtract(*np.quantile(draws, [0.84, 0.16], axis=0)) / 2
+    scale = np.where(scale > 0, scale, 1.0)
+    found = None
+    if len(scale) <= MOST_PARAMETERS:
+        found = [np.asarray(v) for v in _descend(best, scale, arrays, density)]
+    return density, arrays, batch, best, scale, _distinct(found, density, arrays)
 
 
-def starting_points(profile, seed, chains=4):
-    """Find where the posterior is, and scatter starting points around it.
+def _whats_odd(arrays):
+    """Say which of the data are not finite."""
+    for i, array in enumerate(arrays):
+        if not np.all(np.isfinite(array)):
+            where = np.argwhere(~np.isfinite(array))[0]
+            index = ", ".join(map(str, where))
+            return f"array {i} of the data has {array[tuple(where)]} at index {index}"
+    return "all data are finite: look at the supports and the likelihood"
 
-    Draws a thousand points from the prior, fits from the best few of them within
-    the prior's bounds, and keeps the lowest fit: a local minimum wins only if it
-    catches all of them. Around it, draws from a Gaussian twice as wide as the
-    posterior is expected to be, and keeps what the prior allows: far enough apart
+
+@functools.partial(jax.jit, static_argnames="density")
+def _constrain_many(points, arrays, density):
+    """Return the values of all sites at vectors."""
+    return lax.map(functools.partial(_density.constrain, density, arrays), points)
+
+
+def _latent(density, arrays, points):
+    """Return the values of the latent sites at vectors, as NumPy arrays."""
+    values = _constrain_many(points, arrays, density)
+    return {site.name: np.asarray(values[site.name]) for site in density.sites}
+
+
+def _distinct(found, density, arrays):
+    """Keep each minimum once, the weightiest first."""
+    if found is None or not np.any(found[4]):
+        size = _density.size(density)
+        none = np.empty((0, size))
+        return Optima({}, *np.empty((3, 0)), none, np.empty((0, size, size)))
+    places, values, covariances, log_dets, minimum = found
+    kept, searches = [], []
+    for i in np.flatnonzero(minimum)[np.argsort(values[minimum])]:
+        for k, j in enumerate(kept):
+            apart = places[i] - places[j]
+            far = apart @ np.linalg.solve(covariances[j], apart)
+            if far < 1e-3 and abs(values[i] - values[j]) < 1e-3:
+                searches[k] += 1
+                break
+        else:
+            kept.append(i)
+            searches.append(1)
+    weight = -values[kept] + log_dets[kept] / 2
+    order = np.argsort(-weight)
+    kept = np.array(kept)[order]
+    return Optima(
+        params=_latent(density, arrays, places[kept]),
+        log_density=-values[kept],
+        log_weight=weight[order] - np.max(weight),
+        searches=np.array(searches)[order],
+        position=places[kept],
+        covariance=covariances[kept],
+    )
+
+
+def starting_points(model, data, seed, *, num_chains=4):
+    """Find where a posterior is, and scatter starting points about it.
+
+    Draws a thousand points from the model's own prior, improves the best of each of
+    16 groups of them, by Newton's method in NumPyro's unconstrained space and in
+    double precision, and keeps the distinct optima. Chains start at different optima
+    where several are within :data:`REACH` of each other, in the log of the share of
+    the posterior that Laplace's approximation gives them; about each, at points drawn
+    from a Gaussian twice as wide as the posterior is expected to be, far enough apart
     for R-hat to show chains that do not come together.
 
+    A model without an optimum, such as a centered hierarchy, or with more than
+    :data:`MOST_PARAMETERS` parameters, starts at the best of its prior draws.
+
     Args:
-        profile: ``(x, y, yerr)``, see :func:`jaxbayes.data.check_profile`.
-        seed: integer or :class:`numpy.random.Generator`.
-        chains: how many points, at least 1.
+        model: a NumPyro model; what it reads from outside its arguments stays as at
+            its first use, since it is compiled once for each shape of the data.
+        data: the tuple of the model's arguments, for example a
+            :class:`jaxbayes.data.Profile`. Arrays, lists and floats may change from
+            one call to the next without compiling anew.
+        seed: integer.
+        num_chains: how many points, at least 1.
 
     Returns:
-        Dictionary of float64 arrays of shape ``(chains, 2)``, ``"amplitude"``,
-        ``"mean"`` (increasing along the last axis) and ``"width"``.
+        :class:`Starts`, with the :class:`Optima`, those left out included; all
+        arrays float64.
 
     Raises:
-        ValueError: if the data are not as above, or ``chains`` is less than 1.
-        TypeError: if ``seed`` is None.
+        ValueError: if the model cannot be called with the data, has no latent site
+            or a discrete one, or no finite density at any draw of its prior; if the
+            data have masked values or units.
+        TypeError: if ``data`` is not a tuple or ``seed`` not an integer.
 
     Example:
         >>> from jaxbayes.data import simulate
-        >>> start = starting_points(simulate(0), 0, chains=3)
-        >>> start["mean"].shape, bool(np.all(np.diff(start["mean"]) > 0))
-        ((3, 2), True)
+        >>> from jaxbayes.models import free_model
+        >>> starts = starting_points(free_model, simulate(0, 200), 0)
+        >>> starts.params["mean"].shape
+        (4, 2)
+        >>> print(starts.optima.log_weight.round(6))  # two labelings, equally good
+        [ 0. -0.]
     """
-    profile = check_profile(profile)
-    if chains < 1:
-        raise ValueError(f"chains must be at least 1, got {chains}")
-    if seed is None:
-        raise TypeError("seed must be an integer or a generator, got None")
-    rng = np.random.default_rng(seed)
+    _check_integer("seed", seed, None)
+    _check_integer("num_chains", num_chains, 1)
     with jax.enable_x64(True):
-        best = _best_fit(profile, rng)
-        of_data = np.asarray(fisher_information(best, profile.x, profile.yerr))
-    # that of the prior keeps the inverse finite where the data say little
-    of_prior = np.diag(12 / (HIGH - LOW) ** 2)
-    cov = np.linalg.inv(of_data + of_prior)
-    width, points = 2.0, np.empty((0, 6))
-    while len(points) < chains:
-        draws = rng.multivariate_normal(best, width**2 * cov, 100 * chains)
-        allowed = np.all((draws > LOW) & (draws < HIGH), axis=1)
-        allowed &= draws[:, 1] < draws[:, 4]
-        points = np.concatenate([points, draws[allowed]])
-        width *= 0.9  # at the prior's edge, the Gaussian may hardly fit in
-    pairs = points[:chains].reshape(chains, 2, 3)
-    return {name: pairs[..., i] for i, name in enumerate(SITES)}
+        density, arrays, batch, best, scale, optima = _search(model, data, seed)
+        rng = np.random.default_rng(seed)
+        if not len(optima.log_weight):
+            position = np.resize(best, (num_chains, best.shape[1]))
+            optimum = np.full(num_chains, -1)
+            covariance = np.tile(np.diag(scale**2), (num_chains, 1, 1))
+        else:
+            within = np.flatnonzero(optima.log_weight > -REACH)
+            optimum = np.resize(within, num_chains)
+            covariance = optima.covariance[optimum]
+            position = _scatter(optima, optimum, rng, density, arrays, batch)
+        params = _latent(density, arrays, position)
+        return Starts(params, optimum, optima, position, covariance)
 
 
-_chi2_of_many = jax.jit(jax.vmap(chi2, in_axes=(0, None, None, None)))
-_value_and_grad = jax.jit(jax.value_and_grad(chi2))
+def _check_integer(name, value, least):
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be an integer, got {type(value).__name__}")
+    if least is not None and value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
-def _best_fit(profile, rng, tries=1000, fits=5, points=500):
-    """Return the lowest of a few fits, with its means in order, off the bounds."""
-    some = rng.permutation(len(profile.x))[:points]  # enough to choose starts by
-    draws = rng.uniform(LOW, HIGH, (tries, 6))
-    prices = _chi2_of_many(draws, *(values[some] for values in profile))
-    found = [
-        minimize(
-            _value_and_grad,
-            draws[i],
-            args=tuple(profile),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=list(zip(LOW, HIGH, strict=True)),
-        )
-        for i in np.argsort(prices)[:fits]
-    ]
-    pairs = min(found, key=lambda one: one.fun).x.reshape(2, 3)
-    best = pairs[np.argsort(pairs[:, 1])].ravel()
-    margin = 1e-4 * (HIGH - LOW)
-    return np.clip(best, LOW + margin, HIGH - margin)
+def _scatter(optima, optimum, rng, density, arrays, batch):
+    """Draw a point for each chain, twice as far from its optimum as a draw would be.
+
+    Where the posterior is no Gaussian such a point may be hopelessly low: then nearer.
+    """
+    size = optima.position.shape[1]
+    width = 2 * 0.8 ** np.arange(16)
+    noise = rng.standard_normal((len(optimum), 16, size)) * width[:, None]
+    half = np.linalg.cholesky(optima.covariance[optimum])
+    points = np.einsum("cij,ckj->cki", half, noise)
+    points += optima.position[optimum][:, None]
+    values = _in_blocks(points.reshape(-1, size), arrays, density, batch)
+    drop = values.reshape(len(optimum), 16) + optima.log_density[optimum][:, None]
+    near = drop < 2 * width**2 * size + 10
+    first = np.where(np.any(near, axis=1), np.argmax(near, axis=1), 15)
+    return points[np.arange(len(optimum)), first]
 
 
-def sample(
-    model,
-    profile,
-    seed,
-    *,
-    start=None,
-    num_chains=4,
-    num_warmup=500,
-    num_samples=1500,
-    target_accept=0.98,
-    dense_mass=True,
-    chain_method="sequential",
-):
-    """Draw from a posterior by NUTS, and say so if the draws are not to be trusted.
+def importance(model, data, seed, *, num_samples=10_000):
+    """Draw independently from a posterior by importance sampling.
 
-    Compiles anew at each call, and waits until the draws are there.
+    A multivariate t with 8 degrees of freedom, at first at the best optimum and as
+    wide as Laplace's approximation, is fitted to the posterior in a few rounds of
+    adaptive importance sampling with truncated weights (Ionides 2008; Cappé et al.
+    2008). From the last one, points are drawn until their weights are worth
+    ``num_samples`` independent draws; the weights are smoothed (PSIS, Vehtari et al.
+    2024) and exchanged for equal ones. All of it in double precision. Compiles once
+    for each model and shape of the data.
 
     Args:
-        model: a NumPyro model, called as ``model(x, y, yerr)``, such as
-            :func:`free_model` or :func:`ordered_model`.
-        profile: ``(x, y, yerr)``, see :func:`jaxbayes.data.check_profile`.
-        seed: integer, for the starting points and for NUTS.
-        start: where the chains begin: a dictionary of arrays of shape
-            ``(num_chains, ...)``, one for each latent site of the model, or one of
-            NumPyro's strategies, such as
-            :func:`numpyro.infer.initialization.init_to_median`. By default
-            :func:`starting_points`.
-        num_chains: how many chains.
-        num_warmup: how many steps of each chain to adapt in, and drop.
-        num_samples: how many draws of each chain to keep.
-        target_accept: the mean acceptance probability to adapt the step size to.
-            NumPyro's own default is 0.8: longer steps, which diverge in the thin
-            ends of this posterior.
-        dense_mass: whether the mass matrix has off-diagonal elements.
-        chain_method: ``"sequential"``, ``"parallel"`` (each chain on a device of
-            its own) or ``"vectorized"``. The draws depend on it.
+        model: a NumPyro model, as in :func:`starting_points`.
+        data: the tuple of the model's arguments.
+        seed: integer.
+        num_samples: how many draws to return, at least 100.
 
     Returns:
-        ArviZ's :class:`xarray.DataTree` with groups ``posterior``, ``sample_stats``
-        and ``observed_data``; its numbers are NumPy arrays.
+        ArviZ's :class:`xarray.DataTree` with groups ``posterior`` (one chain),
+        ``sample_stats`` with ``lp``, the log density of each draw, and single numbers:
+        ``ess``, Kish's effective number of draws, ``khat``, the tail index of the
+        weights, ``num_proposals``; ``observed_data``, and ``optima``, the
+        :class:`Optima`.
 
     Raises:
-        ValueError: if an argument is not as above.
-        TypeError: if ``seed`` is not an integer.
+        ValueError: as :func:`starting_points`; if the model has more than
+            :data:`MOST_PARAMETERS` parameters, or no optimum was found.
+        TypeError: as :func:`starting_points`.
 
     Warns:
-        RuntimeWarning: once, with numbers and advice, if a transition diverged, if
-            the R-hat of a parameter is above 1.01, or if its bulk effective sample
-            size is below 100 a chain; with fewer, R-hat and the error bars of means
-            are themselves uncertain (Vehtari et al. 2021).
+        RuntimeWarning: if k-hat is above 0.7, the weights being too uneven to be
+            believed, or if there is a second optimum, which these draws leave out.
 
     Example:
         >>> from jaxbayes.data import simulate
-        >>> tree = sample(ordered_model, simulate(0, 300, noise=0.05), 0)
-        >>> mean = tree.posterior["mean"]
-        >>> print(mean.dims, mean.shape)
-        ('chain', 'draw', 'component') (4, 1500, 2)
+        >>> from jaxbayes.models import ordered_model
+        >>> tree = importance(ordered_model, simulate(0, 300, noise=0.05), 0)
+        >>> tree.posterior["mean"].shape
+        (1, 10000, 2)
+        >>> bool(tree.sample_stats["khat"] < 0.7)
+        True
     """
-    profile = check_profile(profile)
-    if not isinstance(seed, int | np.integer):
-        raise TypeError(f"seed must be an integer, got {type(seed).__name__}")
-    if not isinstance(num_chains, int) or num_chains < 1:
-        raise ValueError(f"num_chains must be a positive integer, got {num_chains}")
-    if not 0 < target_accept < 1:
-        raise ValueError(f"target_accept must be between 0 and 1, got {target_accept}")
-    if chain_method not in CHAIN_METHODS:
-        raise ValueError(
-            f"chain_method must be one of {CHAIN_METHODS}, got {chain_method!r}"
-        )
-    mcmc = MCMC(
-        NUTS(
-            model,
-            dense_mass=dense_mass,
-            target_accept_prob=target_accept,
-            init_strategy=start if callable(start) else init_to_uniform,
-        ),
-        num_warmup=num_warmup,
-        num_samples=num_samples,
-        num_chains=num_chains,
-        chain_method=chain_method,
-        progress_bar=False,
-    )
-    if start is None:
-        start = starting_points(profile, seed, num_chains)
-    begin = None if callable(start) else _unconstrain(start, model, profile, num_chains)
-    fields = ("accept_prob", "diverging", "energy", "num_steps", "potential_energy")
-    mcmc.run(jax.random.key(seed), *profile, extra_fields=fields, init_params=begin)
-    dims = {name: ["component"] for name in SITES} | {"y": ["point"]}
-    tree = arviz.from_numpyro(mcmc, dims=dims)
-    tree = tree.map_over_datasets(lambda group: group.as_numpy())  # waits
-    complaints = _complaints(tree)
+    _check_integer("seed", seed, None)
+    _check_integer("num_samples", num_samples, 100)
+    with jax.enable_x64(True):
+        density, arrays, batch, _, _, optima = _search(model, data, seed)
+        if not len(optima.log_weight):
+            raise ValueError(
+                "model has no optimum to begin with, or more than "
+                f"{MOST_PARAMETERS} parameters: draw with sample"
+            )
+        rng = np.random.default_rng(seed)
+
+        def propose(blocks):
+            points, log_q, share = _draw(rng, mixture, blocks * TRIES)
+            lp = -_in_blocks(points, arrays, density, batch)
+            return points, lp, lp - log_q, share
+
+        mixture = _first_mixture(optima)
+        for i in range(ROUNDS):
+            points, _, log_weight, share = propose(4)
+            share = share if i else None
+            mixture = _refit(rng, points, log_weight, share)
+        points, lp, log_weight, _ = propose(-(-2 * num_samples // TRIES))
+        while _kish(log_weight) < num_samples and len(points) < 50 * num_samples:
+            share = max(_kish(log_weight) / len(points), 0.01)
+            missing = 1.05 * num_samples / share - len(points)
+            more = propose(int(np.clip(np.ceil(missing / TRIES), 1, 100)))
+            points = np.concatenate([points, more[0]])
+            lp, log_weight = np.append(lp, more[1]), np.append(log_weight, more[2])
+        smoothed, khat = array_stats.psislw(-log_weight)
+        weight = np.exp(smoothed - np.max(smoothed))
+        # systematic resampling: each point as often as its weight says, give or take one
+        steps = (np.arange(num_samples) + rng.uniform()) / num_samples
+        chosen = np.searchsorted(np.cumsum(weight) / np.sum(weight), steps)
+        chosen = rng.permutation(np.minimum(chosen, len(points) - 1))
+        stats = {
+            "lp": lp[chosen][None],
+            "ess": _kish(smoothed),
+            "khat": float(khat),
+            "num_proposals": len(points),
+        }
+        tree = _tree(density, arrays, points[chosen][None], stats, optima)
+    complaints = _complaints.of_weights(float(khat), optima)
     if complaints:
-        message = "do not trust these draws: " + "; ".join(complaints)
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
+        warnings.warn("; ".join(complaints), RuntimeWarning, stacklevel=2)
     return tree
 
 
-def _unconstrain(start, model, profile, num_chains):
-    """Check starting points, and map them to the space in which NUTS moves."""
-    if not isinstance(start, dict):
-        raise ValueError(f"start must be a dictionary or a strategy, got {start!r}")
-    try:
-        trace = handlers.trace(handlers.seed(model, 0)).get_trace(*profile)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"model cannot be called with (x, y, yerr): {error}"
-        ) from error
-    shapes = {
-        name: (num_chains, *jnp.shape(site["value"]))
-        for name, site in trace.items()
-        if site["type"] == "sample" and not site["is_observed"]
+class _Mixture(NamedTuple):
+    """A mixture of multivariate t distributions with FREEDOM degrees of freedom."""
+
+    weight: np.ndarray  # (K,)
+    center: np.ndarray  # (K, P)
+    spread: np.ndarray  # (K, P, P)
+
+
+def _draw(rng, mixture, number):
+    """Draw from a mixture; return points, log densities and each component's share.
+
+    The log densities lack a constant; the shares are of shape (K, number).
+    """
+    size = mixture.center.shape[1]
+    half = np.linalg.cholesky(mixture.spread)
+    counts = rng.multinomial(number, mixture.weight)
+    noise = rng.standard_normal((number, size))
+    noise /= np.sqrt(rng.chisquare(FREEDOM, (number, 1)) / FREEDOM)
+    parts = np.split(noise, np.cumsum(counts)[:-1])
+    points = [c + n @ h.T for c, n, h in zip(mixture.center, parts, half, strict=True)]
+    points = np.concatenate(points)
+    log_q = []
+    for weight, center, h in zip(mixture.weight, mixture.center, half, strict=True):
+        far = np.sum(solve_triangular(h, (points - center).T, lower=True) ** 2, axis=0)
+        norm = np.log(weight) - np.sum(np.log(np.diag(h)))
+        log_q.append(norm - (FREEDOM + size) / 2 * np.log1p(far / FREEDOM))
+    log_sum = np.logaddexp.reduce(log_q, axis=0)
+    return points, log_sum, np.exp(log_q - log_sum)
+
+
+def _first_mixture(optima):
+    """Put a wide component at each optimum that chains would start at."""
+    within = optima.log_weight > -REACH
+    weight = np.maximum(np.exp(optima.log_weight[within]), 0.05)
+    spread = 1.5 * optima.covariance[within]
+    return _Mixture(weight / np.sum(weight), optima.position[within], spread)
+
+
+def _refit(rng, points, log_weight, share):
+    """Fit a mixture to weighted points by a step of expectation maximization.
+
+    A component is added, or renewed, that is as wide as all and wider, so that no
+    point can have a boundless weight (Hesterberg 1995). Without ``share`` the
+    components begin at points drawn by their weights.
+    """
+    weight = _even_out(log_weight, points.shape[1])
+    center, spread = _mean_and_covariance(points, weight)
+    if share is None:
+        centers = points[rng.choice(len(points), COMPONENTS, p=weight)]
+        spreads = np.tile(0.6 * spread, (COMPONENTS, 1, 1))
+        parts = np.full(COMPONENTS, 1 / COMPONENTS)
+    else:
+        parts = share[:COMPONENTS] @ weight
+        each = share[:COMPONENTS] * weight / np.maximum(parts, 1e-300)[:, None]
+        fitted = [_mean_and_covariance(points, one) for one in each]
+        centers = np.array([c for c, _ in fitted])
+        spreads = np.array([s for _, s in fitted]) + 0.02 * spread
+        parts = np.maximum(parts / np.sum(parts), 0.02)
+    return _Mixture(
+        np.append((1 - GUARD) * parts / np.sum(parts), GUARD),
+        np.concatenate([centers, center[None]]),
+        np.concatenate([spreads, 3 * spread[None]]),
+    )
+
+
+def _mean_and_covariance(points, weight):
+    center = weight @ points
+    apart = points - center
+    return center, (apart * weight[:, None]).T @ apart
+
+
+def _even_out(log_weight, size):
+    """Return weights that sum to one, with the largest cut (Ionides 2008).
+
+    As long as few points carry most of the weight, its logarithm is halved.
+    """
+    log_weight = log_weight - np.max(log_weight)
+    while _kish(log_weight) < 10 * size:
+        log_weight = log_weight / 2
+    weight = np.exp(log_weight)
+    weight = np.minimum(weight, np.mean(weight) * np.sqrt(len(weight)))
+    return weight / np.sum(weight)
+
+
+def _kish(log_weight):
+    """Return Kish's effective number of draws (1965)."""
+    weight = np.exp(log_weight - np.max(log_weight))
+    return np.sum(weight) ** 2 / np.sum(weight**2)
+
+
+def _tree(density, arrays, points, stats, optima):
+    """Put draws at vectors of shape (chain, draw, P), and what is known of them, in a tree."""
+    chains, draws, size = points.shape
+    values = _constrain_many(points.reshape(-1, size), arrays, density)
+    posterior = {
+        name: np.asarray(value).reshape(chains, draws, *value.shape[1:])
+        for name, value in values.items()
     }
-    got = {name: np.shape(value) for name, value in start.items()}
-    if got != shapes:
-        raise ValueError(f"start must have the shapes {shapes}, got {got}")
-
-    def one(values):
-        return unconstrain_fn(model, tuple(profile), {}, values)
-
-    values = {name: np.asarray(value, dtype=float) for name, value in start.items()}
-    begin = jax.vmap(one)(values)
-    for name, value in begin.items():
-        if not np.all(np.isfinite(value)):
-            raise ValueError(f"start must lie within the prior of {name}")
-    return {name: v[0] for name, v in begin.items()} if num_chains == 1 else begin
-
-
-def _complaints(tree):
-    """List what is wrong with a run, each with what to do about it."""
-    found = []
-    diverging = tree.sample_stats["diverging"].values
-    if np.any(diverging):
-        found.append(
-            f"{np.sum(diverging)} of {diverging.size} transitions diverged "
-            "(raise target_accept, or reparameterize)"
-        )
-    rhat, ess = _by_parameter(arviz.rhat(tree)), _by_parameter(arviz.ess(tree))
-    name = max(rhat, key=lambda name: np.nan_to_num(rhat[name], nan=np.inf))
-    if not rhat[name] <= 1.01:
-        found.append(
-            f"R-hat is {rhat[name]:.3f} for {name} (see where each chain sits: "
-            "draw more if they overlap, change the model or the start if they do not)"
-        )
-    name = min(ess, key=lambda name: np.nan_to_num(ess[name], nan=-np.inf))
-    enough = 100 * len(diverging)
-    if not ess[name] >= enough:
-        found.append(
-            f"bulk ESS is {ess[name]:.0f} for {name}, below {enough} (draw more)"
-        )
-    return found
+    seen, _ = _observe(points[0, 0], arrays, density)
+    dims = {name: list(axes) for name, axes in density.dims}
+    arrays_of = {k: v for k, v in stats.items() if np.ndim(v)}
+    groups = {"posterior": posterior, "sample_stats": arrays_of}
+    if seen:
+        groups["observed_data"] = {name: np.asarray(value) for name, value in seen.items()}
+    tree = arviz.from_dict(groups, dims=dims)
+    for name in stats.keys() - arrays_of.keys():
+        tree["sample_stats"][name] = stats[name]
+    if optima is not None and len(optima.log_weight):
+        told = {name: ("optimum", getattr(optima, name)) for name in ("log_density", "log_weight", "searches")}
+        for name, value in optima.params.items():
+            axes = dims.get(name, [f"{name}_dim_{i}" for i in range(value.ndim - 1)])
+            told[name] = (("optimum", *axes), value)
+        tree["optima"] = xarray.DataTree(xarray.Dataset(told))
+    return tree
 
 
-def _by_parameter(values):
-    """Flatten what ArviZ computes of each variable into a dictionary of numbers."""
-    return {
-        name + "".join(f"[{i}]" for i in index): float(value)
-        for name, array in values.data_vars.items()
-        for index, value in np.ndenumerate(array)
-    }
+@functools.partial(jax.jit, static_argnames="density")
+def _observe(z, arrays, density):
+    """Return what was observed, and chi squared of it, at a vector."""
+    return _density.observe(density, arrays, z)

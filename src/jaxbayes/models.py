@@ -1,7 +1,18 @@
-"""Profiles made of Gaussians."""
+"""Profiles made of Gaussians, and the book's example as models for NumPyro."""
 
 import jax.numpy as jnp
 import numpy as np
+import numpyro
+import numpyro.distributions as dist
+
+from jaxbayes.priors import OrderedUniform
+
+#: Lower ends of the priors of both models, in the order of the parameters.
+LOW = np.array([1, -4, 0.5] * 2)
+#: Upper ends of the priors of both models, in the order of the parameters.
+HIGH = np.array([3, 4, 1.5] * 2)
+#: The names of the sample sites of both models.
+SITES = ("amplitude", "mean", "width")
 
 
 def double_gaussian_numpy(params, x):
@@ -91,3 +102,89 @@ def gaussian_sum(params, x):
     amplitude, mean, width = jnp.reshape(params, (-1, 3)).T
     z = (jnp.asarray(x)[..., None] - mean) / width
     return jnp.sum(amplitude * jnp.exp(-0.5 * z**2), axis=-1)
+
+
+def to_params(amplitude, mean, width):
+    """Put the values of two Gaussians into the order of the parameters.
+
+    Args:
+        amplitude: array of shape ``(..., 2)``.
+        mean: array of shape ``(..., 2)``.
+        width: array of shape ``(..., 2)``.
+
+    Returns:
+        JAX array of shape ``(..., 6)`` with ``(a0, x0, s0, a1, x1, s1)``.
+
+    Example:
+        >>> print(to_params([2.0, 1.5], [-0.5, 0.6], [0.6, 0.9]))
+        [ 2.  -0.5  0.6  1.5  0.6  0.9]
+    """
+    pairs = jnp.stack([jnp.asarray(v) for v in (amplitude, mean, width)], axis=-1)
+    return jnp.reshape(pairs, (*pairs.shape[:-2], 6))
+
+
+def free_model(x, y=None, yerr=0.3):
+    """State the double Gaussian with independent uniform priors, for NumPyro.
+
+    Nothing tells the two Gaussians apart: each posterior mode has a mirror image.
+
+    Args:
+        x: array of shape ``(N,)``.
+        y: array of shape ``(N,)``, or None to draw it: the prior predictive.
+        yerr: array of shape ``(N,)`` or one number, positive.
+
+    Raises:
+        ValueError: if ``y`` is not of the shape of ``x``.
+
+    Example:
+        >>> import jax
+        >>> from numpyro.infer import Predictive
+        >>> prior = Predictive(free_model, num_samples=10)
+        >>> prior(jax.random.key(0), jnp.linspace(-5, 5, 50))["y"].shape
+        (10, 50)
+    """
+    if y is not None and jnp.shape(y) != jnp.shape(x):
+        raise ValueError(
+            f"y must have the shape of x, {jnp.shape(x)}, got {jnp.shape(y)}"
+        )
+    with numpyro.plate("component", 2):
+        amplitude = numpyro.sample("amplitude", dist.Uniform(1, 3))
+        mean = numpyro.sample("mean", dist.Uniform(-4, 4))
+        width = numpyro.sample("width", dist.Uniform(0.5, 1.5))
+    curve = double_gaussian(to_params(amplitude, mean, width), x)
+    numpyro.sample("y", dist.Normal(curve, yerr), obs=y)
+
+
+def ordered_model(x, y=None, yerr=0.3):
+    """State the double Gaussian with its means in increasing order, for NumPyro.
+
+    As :func:`free_model`, but for the prior of the means:
+    :class:`jaxbayes.priors.OrderedUniform`.
+
+    Args:
+        x: array of shape ``(N,)``.
+        y: array of shape ``(N,)``, or None to draw it: the prior predictive.
+        yerr: array of shape ``(N,)`` or one number, positive.
+
+    Raises:
+        ValueError: if ``y`` is not of the shape of ``x``.
+
+    Example:
+        >>> import jax
+        >>> from numpyro.infer import Predictive
+        >>> prior = Predictive(ordered_model, num_samples=10)
+        >>> mean = prior(jax.random.key(0), jnp.linspace(-5, 5, 50))["mean"]
+        >>> print(jnp.all(mean[:, 0] <= mean[:, 1]))
+        True
+    """
+    if y is not None and jnp.shape(y) != jnp.shape(x):
+        raise ValueError(
+            f"y must have the shape of x, {jnp.shape(x)}, got {jnp.shape(y)}"
+        )
+    with numpyro.plate("component", 2):
+        amplitude = numpyro.sample("amplitude", dist.Uniform(1, 3))
+        width = numpyro.sample("width", dist.Uniform(0.5, 1.5))
+    prior = OrderedUniform(-4, 4)
+    mean = numpyro.sample("mean", prior, infer={"event_dims": ["component"]})
+    curve = double_gaussian(to_params(amplitude, mean, width), x)
+    numpyro.sample("y", dist.Normal(curve, yerr), obs=y)
