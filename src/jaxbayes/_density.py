@@ -17,6 +17,7 @@ from numpyro.distributions import (
     Independent,
     Normal,
     biject_to,
+    constraints,
 )
 from numpyro.infer import init_to_sample
 from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
@@ -69,7 +70,9 @@ def describe(model, data):
     def look(arrays):
         args = jax.tree.unflatten(structure, _merge(fixed, arrays))
         seeded = handlers.seed(model, jax.random.key(0))
-        trace = handlers.trace(handlers.substitute(seeded, substitute_fn=init_to_sample))
+        trace = handlers.trace(
+            handlers.substitute(seeded, substitute_fn=init_to_sample)
+        )
         for name, site in trace.get_trace(*args).items():
             if site["type"] in ("sample", "deterministic"):
                 dims[name] = _axes(site)
@@ -211,3 +214,38 @@ def observe(density, arrays, z):
                 residuals = (site["value"] - fn.loc) / fn.scale
                 chi2[name] = jnp.sum(residuals**2), jnp.size(residuals)
     return seen, chi2
+
+
+def bounds(density, arrays):
+    """Return the ends of the sites whose support has two, as arrays of their shapes."""
+
+    def look(key, arrays):
+        seeded = handlers.seed(density.model, key)
+        model = handlers.trace(
+            handlers.substitute(seeded, substitute_fn=init_to_sample)
+        )
+        trace = model.get_trace(*arguments(density, arrays))
+        found = {}
+        for site in density.sites:
+            fn = trace[site.name]["fn"]
+            support = fn.support
+            while isinstance(support, type(constraints.independent(support, 1))):
+                support = support.base_constraint
+            if isinstance(support, constraints.interval):
+                ends = support.lower_bound, support.upper_bound
+                found[site.name] = [_fill(end, fn, site.shape) for end in ends]
+        return found
+
+    keys = jax.random.split(jax.random.key(0))
+    one, other = (jax.jit(look)(key, arrays) for key in keys)
+    return {
+        name: np.asarray(ends)
+        for name, ends in one.items()
+        if np.array_equal(ends, other[name])  # else they depend on other sites
+    }
+
+
+def _fill(end, fn, shape):
+    missing = len(shape) - jnp.ndim(end) if jnp.ndim(end) == len(fn.batch_shape) else 0
+    end = jnp.reshape(end, (*jnp.shape(end), *(1,) * missing))
+    return jnp.broadcast_to(end, shape)

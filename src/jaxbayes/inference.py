@@ -1,7 +1,6 @@
 """Posteriors of any NumPyro model: where to start, NUTS, importance sampling."""
 
 import functools
-import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -14,10 +13,10 @@ import xarray
 from arviz_stats.base import array_stats
 from jax import lax
 from numpyro.infer.hmc import hmc
-from scipy.linalg import solve_triangular
 from tqdm.auto import tqdm
 
 from jaxbayes import _checkpoint, _complaints, _density
+from jaxbayes.timing import cores
 
 #: The ways in which :func:`sample` can run several chains.
 CHAIN_METHODS = ("sequential", "parallel", "vectorized")
@@ -113,7 +112,9 @@ def _descend(starts, scale, arrays, density):
 
     def look(u, width):
         step = 1e-4 * width
-        points = u + jnp.concatenate([jnp.zeros((1, size)), jnp.diag(step), -jnp.diag(step)])
+        points = u + jnp.concatenate(
+            [jnp.zeros((1, size)), jnp.diag(step), -jnp.diag(step)]
+        )
         values, grads = lax.map(value_and_grad, points)
         up, down = grads[1 : size + 1], grads[size + 1 :]
         hessian = (up - down) / (2 * step[:, None])
@@ -152,7 +153,13 @@ def _descend(starts, scale, arrays, density):
         lam, axes = jnp.linalg.eigh(hessian)
         half = scale[:, None] * axes / jnp.sqrt(jnp.maximum(lam, 1e-6))
         log_det = 2 * jnp.sum(jnp.log(scale)) - jnp.sum(jnp.log(jnp.maximum(lam, 1e-6)))
-        return scale * u, value, half @ half.T, log_det, (remaining < 1e-6) & (lam[0] > 1e-6)
+        return (
+            scale * u,
+            value,
+            half @ half.T,
+            log_det,
+            (remaining < 1e-6) & (lam[0] > 1e-6),
+        )
 
     return lax.map(one, starts)
 
@@ -180,12 +187,17 @@ def _search(model, data, seed):
     groups = np.arange(TRIES).reshape(SEARCHES, -1)
     lowest = np.argmin(np.where(np.isfinite(values), values, np.inf)[groups], axis=1)
     best = draws[groups[np.arange(SEARCHES), lowest]]
-    scale = np.subtract(*np.quantile(draws, [0.84, 0.16], axis=0)) / 2
-    scale = np.where(scale > 0, scale, 1.0)
+    scale = _scale(draws)
     found = None
     if len(scale) <= MOST_PARAMETERS:
         found = [np.asarray(v) for v in _descend(best, scale, arrays, density)]
     return density, arrays, batch, best, scale, _distinct(found, density, arrays)
+
+
+def _scale(draws):
+    """Return the width of draws in each direction, positive."""
+    scale = np.subtract(*np.quantile(draws, [0.84, 0.16], axis=0)) / 2
+    return np.where(scale > 0, scale, 1.0)
 
 
 def _whats_odd(arrays):
@@ -398,7 +410,7 @@ def importance(model, data, seed, *, num_samples=10_000):
             lp, log_weight = np.append(lp, more[1]), np.append(log_weight, more[2])
         smoothed, khat = array_stats.psislw(-log_weight)
         weight = np.exp(smoothed - np.max(smoothed))
-        # systematic resampling: each point as often as its weight says, give or take one
+        # systematic resampling: as often as a weight says, give or take one
         steps = (np.arange(num_samples) + rng.uniform()) / num_samples
         chosen = np.searchsorted(np.cumsum(weight) / np.sum(weight), steps)
         chosen = rng.permutation(np.minimum(chosen, len(points) - 1))
@@ -437,8 +449,9 @@ def _draw(rng, mixture, number):
     points = [c + n @ h.T for c, n, h in zip(mixture.center, parts, half, strict=True)]
     points = np.concatenate(points)
     log_q = []
-    for weight, center, h in zip(mixture.weight, mixture.center, half, strict=True):
-        far = np.sum(solve_triangular(h, (points - center).T, lower=True) ** 2, axis=0)
+    inverse = np.linalg.inv(half)
+    for weight, center, h, unit in zip(*mixture[:2], half, inverse, strict=True):
+        far = np.sum((unit @ (points - center).T) ** 2, axis=0)
         norm = np.log(weight) - np.sum(np.log(np.diag(h)))
         log_q.append(norm - (FREEDOM + size) / 2 * np.log1p(far / FREEDOM))
     log_sum = np.logaddexp.reduce(log_q, axis=0)
@@ -505,8 +518,300 @@ def _kish(log_weight):
     return np.sum(weight) ** 2 / np.sum(weight**2)
 
 
+def sample(
+    model,
+    data,
+    seed,
+    *,
+    start=None,
+    num_chains=4,
+    num_warmup=500,
+    num_samples=2000,
+    target_accept=0.95,
+    dense_mass=True,
+    chain_method="sequential",
+    checkpoint=None,
+    progress=False,
+):
+    """Draw from a posterior by NUTS, and say so if the draws are not to be trusted.
+
+    In double precision whatever JAX's flag; NumPyro's sampler, in a program that is
+    compiled once for each model and shape of the data, whatever the number of draws.
+    Chains start where :func:`starting_points` says, with the curvature of the log
+    density there as their first mass matrix.
+
+    Args:
+        model: a NumPyro model, as in :func:`starting_points`.
+        data: the tuple of the model's arguments.
+        seed: integer, for the starting points and for NUTS.
+        start: where the chains begin: a dictionary of arrays of shape
+            ``(num_chains, ...)``, one for each latent site of the model, or one of
+            NumPyro's strategies, such as
+            :func:`numpyro.infer.initialization.init_to_median`. By default
+            :func:`starting_points`.
+        num_chains: how many chains.
+        num_warmup: how many steps of each chain to adapt in, and drop.
+        num_samples: how many draws of each chain to keep.
+        target_accept: the mean acceptance probability to adapt the step size to.
+            NumPyro's own default is 0.8: longer steps, which diverge in the thin
+            ends of a posterior such as this book's.
+        dense_mass: whether the mass matrix has off-diagonal elements.
+        chain_method: ``"sequential"``, ``"parallel"`` (in threads, on several
+            devices if there are; the same draws) or ``"vectorized"`` (other draws).
+        checkpoint: name of a folder in which to keep the draws as they are made. The
+            same call after an interruption goes on to the same draws, bit for bit;
+            after the end it loads them.
+        progress: whether to show a progress bar.
+
+    Returns:
+        ArviZ's :class:`xarray.DataTree` with groups ``posterior``, ``sample_stats``
+        (with ``lp``, the log density in the unconstrained space), ``observed_data``
+        and, unless ``start`` was given, ``optima``, what :func:`starting_points`
+        found; its numbers are float64 NumPy arrays.
+
+    Raises:
+        ValueError: if an argument is not as above; if ``checkpoint`` holds another
+            run.
+        TypeError: if ``data`` is not a tuple, or a number of a wrong type.
+
+    Warns:
+        RuntimeWarning: once, the gravest first. *Do not trust these draws*: the
+            chains disagree (R-hat above 1.1), with where each sits. *Too few draws*:
+            a bulk or tail effective sample size below 100 a chain (Vehtari et al.
+            2021), with how many are missing, or R-hat above 1.01. *Look*: more than
+            one transition in a thousand diverged, trees as deep as allowed, draws
+            piled up at an end of a bounded prior, the smallest chi squared of a
+            Normal likelihood too large for its number of points, one chain alone.
+
+    Example:
+        >>> from jaxbayes.data import simulate
+        >>> from jaxbayes.models import ordered_model
+        >>> tree = sample(ordered_model, simulate(0, 300, noise=0.05), 0)
+        >>> mean = tree.posterior["mean"]
+        >>> print(mean.dims, mean.shape)
+        ('chain', 'draw', 'component') (4, 2000, 2)
+    """
+    _check_integer("seed", seed, None)
+    for name, value, least in (
+        ("num_chains", num_chains, 1),
+        ("num_warmup", num_warmup, 0),
+        ("num_samples", num_samples, 1),
+    ):
+        _check_integer(name, value, least)
+    if not 0 < target_accept < 1:
+        raise ValueError(f"target_accept must be between 0 and 1, got {target_accept}")
+    if chain_method not in CHAIN_METHODS:
+        raise ValueError(
+            f"chain_method must be one of {CHAIN_METHODS}, got {chain_method!r}"
+        )
+    with jax.enable_x64(True):
+        density, arrays = _density.describe(model, data)
+        folder = None
+        if checkpoint is not None:
+            settings = {
+                "seed": int(seed),
+                "start": _checkpoint.digest_of_start(start),
+                "num_chains": int(num_chains),
+                "num_warmup": int(num_warmup),
+                "num_samples": int(num_samples),
+                "target_accept": float(target_accept),
+                "dense_mass": bool(dense_mass),
+                "chain_method": chain_method,
+            }
+            folder = _checkpoint.open_folder(checkpoint, density, arrays, settings)
+        begin = _checkpoint.load(folder, "start")
+        if begin is None:
+            begin = _begin_at(start, model, data, seed, num_chains, density, arrays)
+            _checkpoint.save(folder, "start", begin)
+        kernel = (target_accept, arrays, density, bool(dense_mass), int(num_warmup))
+        keys = jax.random.split(jax.random.key(seed), num_chains)
+        drawn = _run_chains(
+            keys, begin, kernel, num_samples, chain_method, folder, progress
+        )
+        stats = {
+            "lp": -drawn["potential"],
+            "energy": drawn["energy"],
+            "acceptance_rate": drawn["accept_prob"],
+            "n_steps": drawn["num_steps"],
+            "diverging": drawn["diverging"],
+        }
+        tree = _tree(density, arrays, drawn["z"], stats, _optima_of(begin, density))
+        best = np.unravel_index(np.argmax(stats["lp"]), stats["lp"].shape)
+        _, chi2 = _observe(drawn["z"][best], arrays, density)
+        supports = _density.bounds(density, arrays)
+    complaints = _complaints.of_chains(tree, chi2, _density.size(density), supports)
+    if complaints:
+        warnings.warn("; ".join(complaints), RuntimeWarning, stacklevel=2)
+    return tree
+
+
+def _begin_at(start, model, data, seed, num_chains, density, arrays):
+    """Return positions and covariances for chains to begin with, by name."""
+    if start is None:
+        found = starting_points(model, data, seed, num_chains=num_chains)
+        optima = {f"params.{k}": v for k, v in found.optima.params.items()}
+        optima |= {k: v for k, v in found.optima._asdict().items() if k != "params"}
+        optima = {f"optima.{name}": value for name, value in optima.items()}
+        return {"position": found.position, "covariance": found.covariance, **optima}
+    if callable(start):
+        keys = jax.random.split(jax.random.key(seed), num_chains)
+        position = _by_strategy(keys, arrays, density, start)
+    elif isinstance(start, dict):
+        position = _from_values(start, num_chains, density, arrays)
+    else:
+        raise ValueError(f"start must be a dictionary or a strategy, got {start!r}")
+    draws = np.asarray(_from_prior(jax.random.key(seed), arrays, density))
+    scale = _scale(draws[np.all(np.isfinite(draws), axis=1)])
+    covariance = np.tile(np.diag(scale**2), (num_chains, 1, 1))
+    return {"position": np.asarray(position), "covariance": covariance}
+
+
+def _optima_of(begin, density):
+    """Take the optima out of what chains began with."""
+    if "optima.position" not in begin:
+        return None
+    names = [site.name for site in density.sites]
+    params = {name: begin.get(f"optima.params.{name}") for name in names}
+    rest = (begin[f"optima.{name}"] for name in Optima._fields[1:])
+    return Optima(params, *rest)
+
+
+@functools.partial(jax.jit, static_argnames=("density", "strategy"))
+def _by_strategy(keys, arrays, density, strategy):
+    """Return the vectors at which a strategy of NumPyro starts."""
+    return jax.vmap(lambda key: _density.start_by(density, arrays, key, strategy))(keys)
+
+
+def _from_values(start, num_chains, density, arrays):
+    """Check starting points given as values of the sites; return them as vectors."""
+    shapes = {site.name: (num_chains, *site.shape) for site in density.sites}
+    got = {name: np.shape(value) for name, value in start.items()}
+    if got != shapes:
+        raise ValueError(f"start must have the shapes {shapes}, got {got}")
+    values = {name: np.asarray(value, dtype=float) for name, value in start.items()}
+    position = jax.vmap(lambda one: _density.unconstrain(density, arrays, one))(values)
+    for name, part in jax.vmap(lambda z: _density.split(density, z))(position).items():
+        if not np.all(np.isfinite(part)):
+            raise ValueError(f"start must lie within the prior of {name}")
+    return position
+
+
+def _nuts(key, z, inverse_mass, target, arrays, density, dense_mass, num_warmup):
+    """Make NumPyro's sampler; return its first state and its step."""
+    potential = functools.partial(_density.potential, density, arrays)
+    init, step = hmc(potential, algo="NUTS")
+    state = init(
+        z,
+        num_warmup,
+        inverse_mass_matrix=inverse_mass,
+        dense_mass=dense_mass,
+        target_accept_prob=target,
+        rng_key=key,
+    )
+    return state, step
+
+
+def _begin_chain(key, z, inverse_mass, *kernel):
+    """Return the state in which a chain begins."""
+    return _nuts(key, z, inverse_mass, *kernel)[0]
+
+
+def _advance(state, steps, block, *kernel):
+    """Make at most ``block`` steps of a chain; return its state and its draws."""
+    inverse_mass = state.adapt_state.inverse_mass_matrix
+    _, step = _nuts(state.rng_key, state.z, inverse_mass, *kernel)
+
+    def look(state):
+        return {
+            "z": state.z,
+            "potential": state.potential_energy,
+            "energy": state.energy,
+            "accept_prob": state.accept_prob,
+            "num_steps": state.num_steps,
+            "diverging": state.diverging,
+        }
+
+    def body(i, carry):
+        state, draws = carry
+        state = step(state)
+        put = functools.partial(lax.dynamic_update_index_in_dim, index=i, axis=0)
+        return state, jax.tree.map(put, draws, look(state))
+
+    empty = jax.tree.map(lambda v: jnp.zeros((block, *v.shape), v.dtype), look(state))
+    return lax.fori_loop(0, steps, body, (state, empty))
+
+
+def _each(function, first):
+    """Let a function run for all chains at once; ``first`` arguments are theirs."""
+
+    def together(*args):
+        return jax.vmap(lambda *own: function(*own, *args[first:]))(*args[:first])
+
+    return together
+
+
+_begin_one = jax.jit(_begin_chain, static_argnums=(5, 6, 7))
+_begin_all = jax.jit(_each(_begin_chain, 3), static_argnums=(5, 6, 7))
+_advance_one = jax.jit(_advance, static_argnums=(2, 5, 6, 7))
+_advance_all = jax.jit(_each(_advance, 1), static_argnums=(2, 5, 6, 7))
+
+
+def _run_chains(keys, begin, kernel, num_samples, method, folder, progress):
+    """Run chains, by blocks that are saved if there is a folder; return all draws."""
+    num_chains, num_warmup = len(keys), kernel[-1]
+    block = max(100, -(-num_samples // 20))
+    steps = [min(block, num_samples - i) for i in range(0, num_samples, block)]
+    inverse_mass = np.asarray(begin["covariance"])
+    if not kernel[-2]:
+        inverse_mass = np.diagonal(inverse_mass, axis1=1, axis2=2)
+    devices = jax.local_devices() if method == "parallel" else [None]
+    devices = devices if len(devices) > 1 else [None]
+    bar = tqdm(total=num_chains * (num_warmup + num_samples), disable=not progress)
+
+    def run(name, first, advance, *own):
+        with jax.enable_x64(True):
+            state = jax.eval_shape(first, *own, *kernel)
+            parts = []
+            for i, count in enumerate([num_warmup, *steps]):
+                saved = _checkpoint.load(folder, f"{name}-{i}", state)
+                if saved is None:
+                    if i == 0:
+                        state = first(*own, *kernel)
+                    state, draws = advance(state, count, block, *kernel)
+                    jax.block_until_ready(state)
+                    saved = state, {} if i == 0 else draws
+                    _checkpoint.save(folder, f"{name}-{i}", *saved)
+                state, draws = saved
+                if i:
+                    parts.append(jax.tree.map(np.asarray, draws))
+                bar.update(count * (num_chains if name == "all" else 1))
+            return parts
+
+    def joined(parts, axis):
+        cut = [
+            {k: np.take(v, range(count), axis) for k, v in part.items()}
+            for part, count in zip(parts, steps, strict=True)
+        ]
+        return {k: np.concatenate([part[k] for part in cut], axis) for k in cut[0]}
+
+    def one(i):
+        own = keys[i], begin["position"][i], inverse_mass[i]
+        with jax.default_device(devices[i % len(devices)]):
+            return joined(run(f"chain{i}", _begin_one, _advance_one, *own), 0)
+
+    with bar:
+        if method == "vectorized":
+            own = keys, begin["position"], inverse_mass
+            return joined(run("all", _begin_all, _advance_all, *own), 1)
+        chains = [one(0)]  # compiles for all
+        workers = max(len(devices), cores())
+        with ThreadPoolExecutor(workers if method == "parallel" else 1) as pool:
+            chains += pool.map(one, range(1, num_chains))
+        return {name: np.stack([c[name] for c in chains]) for name in chains[0]}
+
+
 def _tree(density, arrays, points, stats, optima):
-    """Put draws at vectors of shape (chain, draw, P), and what is known of them, in a tree."""
+    """Make a tree of draws at vectors of shape (chain, draw, P)."""
     chains, draws, size = points.shape
     values = _constrain_many(points.reshape(-1, size), arrays, density)
     posterior = {
@@ -518,16 +823,22 @@ def _tree(density, arrays, points, stats, optima):
     arrays_of = {k: v for k, v in stats.items() if np.ndim(v)}
     groups = {"posterior": posterior, "sample_stats": arrays_of}
     if seen:
-        groups["observed_data"] = {name: np.asarray(value) for name, value in seen.items()}
+        groups["observed_data"] = {
+            name: np.asarray(value) for name, value in seen.items()
+        }
     tree = arviz.from_dict(groups, dims=dims)
     for name in stats.keys() - arrays_of.keys():
         tree["sample_stats"][name] = stats[name]
     if optima is not None and len(optima.log_weight):
-        told = {name: ("optimum", getattr(optima, name)) for name in ("log_density", "log_weight", "searches")}
+        told = {
+            name: ("optimum", getattr(optima, name))
+            for name in ("log_density", "log_weight", "searches")
+        }
         for name, value in optima.params.items():
             axes = dims.get(name, [f"{name}_dim_{i}" for i in range(value.ndim - 1)])
             told[name] = (("optimum", *axes), value)
         tree["optima"] = xarray.DataTree(xarray.Dataset(told))
+    tree.attrs["latent"] = [site.name for site in density.sites]
     return tree
 
 

@@ -97,6 +97,20 @@ def processor():
     return (models or [platform.processor() or platform.machine()])[0]
 
 
+def cores():
+    """Count the processor cores that we may use.
+
+    Returns:
+        How many, as a batch system or a container limits them.
+
+    Example:
+        >>> cores() >= 1
+        True
+    """
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 def machine():
     """Name the processor, the cores we may use, JAX's device, and the versions.
 
@@ -108,7 +122,5 @@ def machine():
         True
     """
     versions = ", ".join(f"{name} {version(name)}" for name in ("jax", "numpy"))
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count()
     device = jax.devices()[0].device_kind
-    return f"{processor()}, {cores} cores; JAX on {device}; {versions}"
+    return f"{processor()}, {cores()} cores; JAX on {device}; {versions}"
