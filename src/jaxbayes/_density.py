@@ -36,6 +36,7 @@ class Density(NamedTuple):
 
     model: Callable
     sites: tuple[Site, ...]
+    computed: bool  # whether there are deterministic sites
     dims: tuple  # pairs of a site and the names of its axes
     structure: Any  # of the data, a tree
     fixed: tuple  # its leaves, with a mark for each array
@@ -65,7 +66,7 @@ def describe(model, data):
     leaves, structure = jax.tree.flatten(data, is_leaf=_is_leaf)
     arrays = tuple(leaf for leaf in leaves if isinstance(leaf, np.ndarray))
     fixed = tuple(_Array if isinstance(leaf, np.ndarray) else leaf for leaf in leaves)
-    seen, dims = {}, {}
+    seen, dims, computed = {}, {}, set()
 
     def look(arrays):
         args = jax.tree.unflatten(structure, _merge(fixed, arrays))
@@ -76,6 +77,8 @@ def describe(model, data):
         for name, site in trace.get_trace(*args).items():
             if site["type"] in ("sample", "deterministic"):
                 dims[name] = _axes(site)
+            if site["type"] == "deterministic":
+                computed.add(name)
             if site["type"] == "sample" and not site["is_observed"]:
                 fn, shape = site["fn"], jnp.shape(site["value"])
                 if fn.support.is_discrete:
@@ -98,7 +101,7 @@ def describe(model, data):
         raise ValueError("model has no latent site: nothing to infer")
     sites = tuple(seen[name] for name in sorted(seen))
     named = tuple(sorted((name, axes) for name, axes in dims.items() if axes))
-    return Density(model, sites, named, structure, fixed), arrays
+    return Density(model, sites, bool(computed), named, structure, fixed), arrays
 
 
 def _axes(site):
@@ -172,10 +175,10 @@ def potential(density, arrays, z):
     return jnp.where(jnp.isnan(value), jnp.inf, value)
 
 
-def constrain(density, arrays, z):
-    """Return the values of the sites, deterministic ones too, at a vector."""
+def constrain(density, arrays, z, *, all_sites=False):
+    """Return the values of the latent, or of all, sites at a vector."""
     args, values = arguments(density, arrays), split(density, z)
-    return constrain_fn(density.model, args, {}, values, return_deterministic=True)
+    return constrain_fn(density.model, args, {}, values, return_deterministic=all_sites)
 
 
 def unconstrain(density, arrays, values):

@@ -25,6 +25,8 @@ CHAIN_METHODS = ("sequential", "parallel", "vectorized")
 REACH = 10.0
 #: The most parameters for which optima are searched, by second derivatives.
 MOST_PARAMETERS = 100
+#: Compile soon rather than well, what runs once.
+SOON = {"xla_backend_optimization_level": 0}
 TRIES, SEARCHES, MOST_STEPS = 1024, 16, 200  # draws of the prior, searches, their steps
 ROUNDS, COMPONENTS, FREEDOM, GUARD = 10, 8, 5, 0.15  # of importance sampling
 
@@ -73,7 +75,7 @@ class Starts(NamedTuple):
     covariance: np.ndarray
 
 
-@functools.partial(jax.jit, static_argnames="density")
+@functools.partial(jax.jit, static_argnames="density", compiler_options=SOON)
 def _from_prior(key, arrays, density):
     """Draw vectors from the prior."""
     keys = jax.random.split(key, TRIES)
@@ -210,16 +212,25 @@ def _whats_odd(arrays):
     return "all data are finite: look at the supports and the likelihood"
 
 
-@functools.partial(jax.jit, static_argnames="density")
-def _constrain_many(points, arrays, density):
-    """Return the values of all sites at vectors."""
-    return lax.map(functools.partial(_density.constrain, density, arrays), points)
+@functools.partial(
+    jax.jit, static_argnames=("density", "all_sites"), compiler_options=SOON
+)
+def _constrain(points, arrays, density, all_sites):
+    """Return the values of the latent, or of all, sites at a block of vectors."""
+    one = functools.partial(_density.constrain, density, arrays, all_sites=all_sites)
+    return lax.map(one, points)
 
 
-def _latent(density, arrays, points):
-    """Return the values of the latent sites at vectors, as NumPy arrays."""
-    values = _constrain_many(points, arrays, density)
-    return {site.name: np.asarray(values[site.name]) for site in density.sites}
+def _values(density, arrays, points, *, all_sites=False):
+    """Return the values of the latent, or of all, sites at vectors."""
+    block = 128  # so that one program does for all
+    padded = np.resize(points, (-(-len(points) // block), block, points.shape[1]))
+    all_sites = all_sites and density.computed
+    parts = [_constrain(part, arrays, density, all_sites) for part in padded]
+    return {
+        name: np.concatenate([part[name] for part in parts])[: len(points)]
+        for name in parts[0]
+    }
 
 
 def _distinct(found, density, arrays):
@@ -244,7 +255,7 @@ def _distinct(found, density, arrays):
     order = np.argsort(-weight)
     kept = np.array(kept)[order]
     return Optima(
-        params=_latent(density, arrays, places[kept]),
+        params=_values(density, arrays, places[kept]),
         log_density=-values[kept],
         log_weight=weight[order] - np.max(weight),
         searches=np.array(searches)[order],
@@ -309,7 +320,7 @@ def starting_points(model, data, seed, *, num_chains=4):
             optimum = np.resize(within, num_chains)
             covariance = optima.covariance[optimum]
             position = _scatter(optima, optimum, rng, density, arrays, batch)
-        params = _latent(density, arrays, position)
+        params = _values(density, arrays, position)
         return Starts(params, optimum, optima, position, covariance)
 
 
@@ -750,8 +761,10 @@ def _each(function, first):
     return together
 
 
-_begin_one = jax.jit(_begin_chain, static_argnums=(5, 6, 7))
-_begin_all = jax.jit(_each(_begin_chain, 3), static_argnums=(5, 6, 7))
+_begin_one = jax.jit(_begin_chain, static_argnums=(5, 6, 7), compiler_options=SOON)
+_begin_all = jax.jit(
+    _each(_begin_chain, 3), static_argnums=(5, 6, 7), compiler_options=SOON
+)
 _advance_one = jax.jit(_advance, static_argnums=(2, 5, 6, 7))
 _advance_all = jax.jit(_each(_advance, 1), static_argnums=(2, 5, 6, 7))
 
@@ -813,9 +826,9 @@ def _run_chains(keys, begin, kernel, num_samples, method, folder, progress):
 def _tree(density, arrays, points, stats, optima):
     """Make a tree of draws at vectors of shape (chain, draw, P)."""
     chains, draws, size = points.shape
-    values = _constrain_many(points.reshape(-1, size), arrays, density)
+    values = _values(density, arrays, points.reshape(-1, size), all_sites=True)
     posterior = {
-        name: np.asarray(value).reshape(chains, draws, *value.shape[1:])
+        name: value.reshape(chains, draws, *value.shape[1:])
         for name, value in values.items()
     }
     seen, _ = _observe(points[0, 0], arrays, density)
@@ -842,7 +855,7 @@ def _tree(density, arrays, points, stats, optima):
     return tree
 
 
-@functools.partial(jax.jit, static_argnames="density")
+@functools.partial(jax.jit, static_argnames="density", compiler_options=SOON)
 def _observe(z, arrays, density):
     """Return what was observed, and chi squared of it, at a vector."""
     return _density.observe(density, arrays, z)
