@@ -268,9 +268,17 @@ def _scaled_residuals(z, origin, scale, size, data, model):
     return (y - model(origin + z * scale, x)) / yerr / size
 
 
+def _scaled_chi2(z, *args, model):
+    """Sum the squares of the scaled residuals."""
+    return jnp.sum(_scaled_residuals(z, *args, model) ** 2)
+
+
+_value_and_grad = jax.jit(jax.value_and_grad(_scaled_chi2), static_argnames="model")
+
+
 @functools.partial(jax.jit, static_argnames="model")
 def _residuals_and_jacobian(z, *args, model):
-    """Linearize the scaled residuals; one that is not finite becomes a huge one."""
+    """Linearize the scaled residuals; a huge one stands for one that is not finite."""
 
     def twice(z):
         residuals = _scaled_residuals(z, *args, model)
@@ -280,21 +288,23 @@ def _residuals_and_jacobian(z, *args, model):
     return jnp.where(jnp.isfinite(residuals), residuals, 1e100), jacobian
 
 
-def _scaled_chi2(z, *args, model):
-    """Sum the squares of the scaled residuals."""
-    return jnp.sum(_scaled_residuals(z, *args, model) ** 2)
+@functools.partial(jax.jit, static_argnames="model")
+def _jax_bfgs(z, args, tolerance, model):
+    """Run JAX's BFGS."""
+    objective = functools.partial(_scaled_chi2, model=model)
+    options = {"gtol": tolerance}
+    return jax_minimize(objective, z, args=args, method="BFGS", options=options)
 
 
-_value_and_grad = jax.jit(jax.value_and_grad(_scaled_chi2), static_argnames="model")
+def _by_lm(z, args, tolerance, model):
+    """Search by MINPACK's Levenberg-Marquardt."""
+    # MINPACK's first step changes the residuals by 100 at most: a tenth of all
+    length = 1000
 
-
-def _by_lm(z, args, model, tolerance):
-    """Run MINPACK's Levenberg-Marquardt."""
-
-    @functools.lru_cache(maxsize=2)  # it asks for the Jacobian where it just was
+    @functools.lru_cache(maxsize=2)  # the Jacobian is asked for where it just was
     def at(z):
         both = _residuals_and_jacobian(np.array(z), *args, model=model)
-        return [np.asarray(values) for values in both]
+        return [length * np.asarray(values) for values in both]
 
     found = least_squares(
         lambda z: at(tuple(z))[0],
@@ -309,137 +319,133 @@ def _by_lm(z, args, model, tolerance):
     return found.x, at.cache_info().misses, found.message
 
 
-def _by_scipy(z, args, model, tolerance):
-    """Run SciPy's BFGS."""
-    found = minimize(
-        functools.partial(_value_and_grad, model=model),
-        z,
-        args,
-        jac=True,
-        method="BFGS",
-        options={"gtol": tolerance},
-    )
+def _by_scipy(z, args, tolerance, model):
+    """Search by SciPy's BFGS."""
+    objective = functools.partial(_value_and_grad, model=model)
+    options = {"gtol": tolerance}
+    found = minimize(objective, z, args, jac=True, method="BFGS", options=options)
     return found.x, found.nfev, found.message
 
 
-def _by_jax(z, args, model, tolerance):
-    """Run JAX's BFGS."""
+def _by_jax(z, args, tolerance, model):
+    """Search by JAX's BFGS."""
     found = _jax_bfgs(z, args, tolerance, model)
     return np.asarray(found.x), int(found.nfev), f"status {found.status}"
-
-
-@functools.partial(jax.jit, static_argnames="model")
-def _jax_bfgs(z, args, tolerance, model):
-    objective = functools.partial(_scaled_chi2, model=model)
-    options = {"gtol": tolerance}
-    return jax_minimize(objective, z, args=args, method="BFGS", options=options)
 
 
 _SEARCHES = dict(zip(METHODS, (_by_lm, _by_scipy, _by_jax), strict=True))
 
 
-@functools.partial(jax.jit, static_argnames="model")
-def _expand(params, data, model):
-    """Expand chi squared about a point: all that :func:`_judge` looks at."""
-    x, y, yerr = data
+class _Place(NamedTuple):
+    """Chi squared about a point.
 
-    def twice(params):
-        values = model(params, x)
-        return values / yerr, values / yerr
+    Attributes:
+        params: the point, of shape ``(P,)``.
+        values: the model there in error bars, of shape ``(N,)``.
+        chi2: its value.
+        cov: twice the inverse of its Hessian, NaN where that is not positive
+            definite.
+        norms: change of the residuals by one unit of each parameter.
+        to_go: estimated distance to the minimum.
+        enough: distance at which the minimum counts as reached.
+    """
 
-    jacobian, values = jax.jacfwd(twice, has_aux=True)(params)
-    residuals = y / yerr - values
-    gradient = -2 * residuals @ jacobian
-    hessian = jax.hessian(chi2)(params, *data, model)
-    norms = jnp.sqrt(jnp.sum(jacobian**2, axis=0))
-    size = jnp.sum(values**2) + jnp.sum((y / yerr) ** 2)
-    return values, jnp.sum(residuals**2), gradient, hessian, norms, size
-
-
-class _Verdict(NamedTuple):
     params: np.ndarray
-    values: np.ndarray  # of the model, in error bars
+    values: np.ndarray
     chi2: float
     cov: np.ndarray
-    norms: np.ndarray  # what one unit of each parameter does to the residuals
-    to_go: float  # estimated distance of chi squared to its minimum
-    enough: float  # below which it has converged
+    norms: np.ndarray
+    to_go: float
+    enough: float
 
 
-def _judge(params, data, model):
-    """Measure how far a point is from the minimum of chi squared."""
-    out = _expand(params, data, model)
-    values, value, gradient, hessian, norms, size = map(np.asarray, out)
-    eps = np.finfo(float).eps
-    count = values.size
-    # what rounding of the data, the model and the parameters leaves undecided
-    undecided = 100 * eps**2 * (size + np.sum(np.abs(params) * norms) ** 2)
+@functools.partial(jax.jit, static_argnames="model")
+def _derivatives(params, data, model):
+    """Return model and Jacobian in error bars, and the Hessian of chi squared."""
+    x, _, yerr = data
+
+    def twice(params):
+        values = model(params, x) / yerr
+        return values, values
+
+    jacobian, values = jax.jacfwd(twice, has_aux=True)(params)
+    return values, jacobian, jax.hessian(chi2)(params, *data, model)
+
+
+def _look(params, profile, model):
+    """Measure chi squared about a point, and how far it is from the minimum."""
+    values, jacobian, hessian = map(np.asarray, _derivatives(params, profile, model))
+    data = profile.y / profile.yerr
+    residuals = data - values
+    value, gradient = residuals @ residuals, -2 * residuals @ jacobian
+    norms = np.sqrt(np.sum(jacobian**2, axis=0))
+    eps, count = np.finfo(float).eps, values.size
+    # what the rounding of data, model and parameters leaves undecided, amply
+    rounding = data @ data + values @ values + np.sum(np.abs(params) * norms) ** 2
     per_dof = value / max(count - params.size, 1)
-    enough = 1e-6 * min(1.0, per_dof) + undecided
+    enough = 1e-6 * min(1.0, per_dof) + 100 * eps**2 * rounding
     cov, to_go = np.full_like(hessian, np.nan), np.inf
     scale = np.sqrt(np.abs(np.diag(hessian)))
     if np.all(np.isfinite(hessian)) and np.all(scale > 0):
         # a unit diagonal, so that eigenvalues do not depend on the units of params
-        curvature, axes = np.linalg.eigh(hessian / np.outer(scale, scale))
-        if np.all(curvature > count * eps):
+        curvatures, axes = np.linalg.eigh(hessian / np.outer(scale, scale))
+        if np.all(curvatures > count * eps):
             axes = axes / scale[:, None]
-            cov = 2 * (axes / curvature) @ axes.T
-            to_go = float(np.sum((gradient @ axes) ** 2 / curvature) / 2)
-    return _Verdict(params, values, float(value), cov, norms, to_go, enough)
+            cov = 2 * (axes / curvatures) @ axes.T
+            to_go = float(np.sum((gradient @ axes) ** 2 / curvatures) / 2)
+    return _Place(params, values, float(value), cov, norms, to_go, enough)
 
 
-STEP = 1.0
-
-def _search(now, data, model, method):
-    """Search from a point, in units in which nothing is very large or small."""
-    params, norms = now.params, now.norms
-    size = np.sqrt(now.chi2) if 0 < now.chi2 < np.inf else 1.0
-    felt = np.isfinite(norms) & (norms > 0)
+def _search(place, data, model, method):
+    """Search from a place, in its own units of parameters and of chi squared."""
+    size = np.sqrt(place.chi2) or 1.0
+    # a third of the way by which a parameter changes the residuals by their size;
     # a parameter that does nothing here is measured by its own value
-    own = np.where(params == 0, 1.0, np.abs(params))
-    scale = STEP * np.where(felt, size / np.where(felt, norms, 1.0), own)
-    dof = max(data[0].size - params.size, 1)
-    tolerance = 1e-5 / np.sqrt(max(now.chi2, dof))
-    args = (params, scale, size, data)
-    z, count, said = _SEARCHES[method](np.zeros_like(params), args, model, tolerance)
-    return params + z * scale, count, said
+    own = np.where(place.params == 0, 1.0, np.abs(place.params))
+    norms = np.where(place.norms > 0, place.norms, size / own)
+    scale = 0.3 * size / norms
+    dof = max(place.values.size - place.params.size, 1)
+    tolerance = 1e-5 / np.sqrt(max(place.chi2, dof))
+    args = (place.params, scale, size, data)
+    start = np.zeros_like(scale)
+    z, evaluations, said = _SEARCHES[method](start, args, tolerance, model)
+    return place.params + scale * z, evaluations, said
 
 
 def _fit(profile, start, model, method, rounds=10):
-    """Run the search of :func:`fit` on checked input, then judge the result."""
-    data = tuple(jnp.asarray(values) for values in profile)
-    best, evaluations, said = _judge(start, data, model), 0, "not started"
-    for _ in range(rounds):  # mostly one; each has the units of where it starts
-        if not np.isfinite(best.chi2):
-            said = "chi squared is not finite at start"
-            break
+    """Run the search of :func:`fit` on checked input, and judge where it ends."""
+    data = tuple(map(jnp.asarray, profile))
+    best, evaluations, said = _look(start, profile, model), 0, ""
+    movable = np.isfinite(best.chi2) and np.all(np.isfinite(best.norms))
+    for _ in range(rounds if movable else 0):  # one does, from a fair start
         params, count, said = _search(best, data, model, method)
         evaluations += count
-        trial = _judge(params, data, model)
-        better = trial.chi2 < best.chi2
-        best = trial if better or trial.to_go < best.to_go else best
-        if best.to_go < best.enough or not better:
+        trial = _look(params, profile, model)
+        lower = trial.chi2 < best.chi2
+        if lower or trial.to_go < best.to_go:
+            best = trial
+        if best.to_go < best.enough or not lower:
             break
     for k in np.flatnonzero(best.params < 0):
-        positive = best.params.copy()
-        positive[k] *= -1
-        mirror = _judge(positive, data, model)
+        mirrored = np.where(np.arange(start.size) == k, -best.params, best.params)
+        mirror = _look(mirrored, profile, model)
         change = np.max(np.abs(mirror.values - best.values))
         if change <= 1e-13 * np.max(np.abs(best.values)):
             best = mirror
-    dof = profile.x.size - start.size
     converged = bool(best.to_go < best.enough)
-    if np.isfinite(best.to_go):
-        message = f"chi squared {best.to_go:.1e} above the minimum"
+    if not movable:
+        message = "chi squared or its derivatives are not finite at start"
+    elif np.isfinite(best.to_go):
+        message = f"chi squared {best.to_go:.1e} above the minimum (optimizer: {said})"
     else:
-        message = "no minimum: Hessian not positive definite"
-    message += f" (optimizer: {said})"
+        message = f"no minimum: Hessian not positive definite (optimizer: {said})"
     if not converged:
         warnings.warn(f"fit did not converge: {message}", RuntimeWarning, stacklevel=3)
+    dof = profile.x.size - start.size
     if dof > 0 and best.chi2 < min(dof / 100, stats.chi2.ppf(1e-6, dof)):
         warnings.warn(
             f"chi squared is {best.chi2:.2g} for {dof} degrees of freedom: error bars "
-            "far too large or missing, so those of the parameters mean nothing",
+            "are far too large or missing, and so are those of the parameters",
             RuntimeWarning,
             stacklevel=3,
         )
