@@ -190,8 +190,8 @@ def fit(profile, start, *, model=double_gaussian, method="lm"):
 
     Works in float64 whatever the dtype of the input and JAX's 64-bit flag, and in
     any units: the search sees each parameter in units of what it does to the
-    residuals (the diagonal of :math:`J^T J`, Moré 1978), and chi squared in units
-    of its value at the start.
+    residuals (the diagonal of :math:`J^T J`, as in Moré 1978, Lecture Notes in
+    Mathematics 630, 105), and chi squared in units of its value at the start.
 
     An optimizer's own flag is neither necessary nor sufficient, so the result is
     judged anew: converged means a Hessian H that is positive definite beyond
@@ -300,6 +300,8 @@ def _by_lm(z, args, tolerance, model):
     """Search by MINPACK's Levenberg-Marquardt."""
     # MINPACK's first step changes the residuals by 100 at most: a tenth of all
     length = 1000
+    # it converges linearly, unlike BFGS, so a small step is not yet a small rest
+    tolerance = max(tolerance / 10, 1e-15)
 
     @functools.lru_cache(maxsize=2)  # the Jacobian is asked for where it just was
     def at(z):
@@ -313,8 +315,8 @@ def _by_lm(z, args, tolerance, model):
         method="lm",
         x_scale="jac",
         ftol=max(tolerance**2, 1e-15),
-        xtol=max(tolerance, 1e-15),
-        gtol=max(tolerance, 1e-15),
+        xtol=tolerance,
+        gtol=tolerance,
     )
     return found.x, at.cache_info().misses, found.message
 
@@ -380,10 +382,10 @@ def _look(params, profile, model):
     value, gradient = residuals @ residuals, -2 * residuals @ jacobian
     norms = np.sqrt(np.sum(jacobian**2, axis=0))
     eps, count = np.finfo(float).eps, values.size
-    # what the rounding of data, model and parameters leaves undecided, amply
-    rounding = data @ data + values @ values + np.sum(np.abs(params) * norms) ** 2
+    # left undecided: the rounding of the parameters, and 1000 times that of the data
+    rounding = np.sum(np.abs(params) * norms) ** 2 + 1e6 * (data @ data)
     per_dof = value / max(count - params.size, 1)
-    enough = 1e-6 * min(1.0, per_dof) + 100 * eps**2 * rounding
+    enough = 1e-6 * min(1.0, per_dof) + eps**2 * rounding
     cov, to_go = np.full_like(hessian, np.nan), np.inf
     scale = np.sqrt(np.abs(np.diag(hessian)))
     if np.all(np.isfinite(hessian)) and np.all(scale > 0):
