@@ -134,6 +134,15 @@ def test_profile_serves_as_arguments_of_scipy():
     assert found.fun < chi2_numpy(TRUTH, profile.x, profile.y, profile.yerr)
 
 
+class Column(np.ndarray):
+    """An array with a unit or without, as of Astropy."""
+
+    def __new__(cls, values, unit):
+        column = np.asarray(values).view(cls)
+        column.unit = unit
+        return column
+
+
 @pytest.mark.parametrize(
     "kind",
     [
@@ -142,8 +151,12 @@ def test_profile_serves_as_arguments_of_scipy():
         jnp.asarray,
         lambda values: np.asarray(values, dtype=np.float32),
         lambda values: np.asarray(values, dtype=int),
+        lambda values: np.asarray(values, dtype=">f4"),
+        lambda values: np.ma.array(values),
+        lambda values: np.ma.array(values, mask=[False] * 3),
+        lambda values: Column(values, None),
     ],
-    ids=["list", "numpy", "jax", "float32", "int"],
+    ids=["list", "numpy", "jax", "float32", "int", "FITS", "ma", "no mask", "column"],
 )
 def test_check_profile_returns_float64(kind):
     checked = check_profile((kind([0, 1, 2]), kind([5, 4, 3]), kind([1, 1, 2])))
@@ -151,6 +164,35 @@ def test_check_profile_returns_float64(kind):
     assert all(type(values) is np.ndarray for values in checked)
     assert [values.dtype for values in checked] == [np.float64] * 3
     np.testing.assert_array_equal(checked, [[0, 1, 2], [5, 4, 3], [1, 1, 2]])
+
+
+@pytest.mark.parametrize("order", [[2, 1, 0], [1, 2, 0]], ids=["falling", "mixed"])
+def test_points_may_come_in_any_order(order):
+    x = np.arange(3.0)[order]
+    np.testing.assert_array_equal(check_profile((x, x + 3, 1)), [x, x + 3, np.ones(3)])
+
+
+@pytest.mark.parametrize("where", [0, 1, 2])
+def test_masked_points_are_refused_by_name_with_what_to_do(where):
+    name = Profile._fields[where]
+    flagged = [np.ma.array([1.0, 2.0, 3.0]) for _ in range(3)]
+    flagged[where][1] = np.ma.masked
+    idiom = rf"keep = ~{name}\.mask and x\[keep\], y\[keep\], yerr\[keep\]"
+    message = f"^{name} must have no masked points, got 1: .*{idiom}$"
+    with pytest.raises(ValueError, match=message):
+        check_profile(flagged)
+    keep = ~flagged[where].mask
+    checked = check_profile([values[keep] for values in flagged])
+    np.testing.assert_array_equal(checked, np.tile([1.0, 3.0], (3, 1)))
+
+
+@pytest.mark.parametrize("where", [0, 1, 2])
+def test_units_are_refused_by_name_with_what_to_do(where):
+    given = [np.ones(3)] * 3
+    given[where] = Column([1.0, 2.0, 3.0], "Jy")
+    message = r"must be plain numbers, got the unit Jy: pass \.value, .* in one unit"
+    with pytest.raises(ValueError, match=f"^{Profile._fields[where]} {message}"):
+        check_profile(given)
 
 
 @pytest.mark.parametrize("yerr", [2, 0.5, np.float32(0.5), jnp.array(0.5)])
@@ -180,6 +222,11 @@ def test_check_profile_leaves_the_input_alone():
         (([0, 1], 3, 1), r"y must have the shape of x"),
         (([0, 1], [3, 4], [1, 1, 1]), r"yerr must be one number or of shape \(2,\)"),
         (([0, 1], [3, 4], [1]), r"yerr must be one number or of shape \(2,\)"),
+        (([0, 1], [3, 4], None), "yerr must hold the error bars, got None: pass the"),
+        (([0, 1], None, 1), r"y must have shape \(N,\), got None"),
+        (([0, 1j], [3, 4], 1), "x must be real, got complex values"),
+        (([0, 1], np.array([3, 4j]), 1), "y must be real, got complex values"),
+        (([0, 1], jnp.array([3, 4]), 1j), "yerr must be real, got complex values"),
         (([0, np.nan], [3, 4], 1), "x must be finite, got nan at index 1"),
         (([0, 1], [np.inf, 4], 1), "y must be finite, got inf at index 0"),
         (([0, 1], [3, 4], [1, np.nan]), "yerr must be finite, got nan at index 1"),

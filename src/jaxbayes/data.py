@@ -75,19 +75,49 @@ def simulate(seed, n=20_000, *, params=TRUTH, noise=0.3):
     return Profile(x, y, np.full(n, noise, dtype=float))
 
 
+def _floats(name, values):
+    """Copy real numbers without mask and unit into a float64 array."""
+    if values is None and name == "yerr":
+        raise ValueError(
+            "yerr must hold the error bars, got None: pass the noise of y, for all "
+            "points or for each (from neighbors np.std(np.diff(y)) / np.sqrt(2), if x "
+            "is in order), or infer it with the other parameters"
+        )
+    if values is None:
+        raise ValueError(f"{name} must have shape (N,), got None")
+    if getattr(values, "unit", None) is not None:
+        raise ValueError(
+            f"{name} must be plain numbers, got the unit {values.unit}: pass .value, "
+            "with y and yerr in one unit"
+        )
+    mask = getattr(values, "mask", False)  # a method in pandas
+    if isinstance(mask, np.ndarray | np.bool_) and np.any(mask):
+        raise ValueError(
+            f"{name} must have no masked points, got {np.sum(mask)}: keep the others "
+            f"with keep = ~{name}.mask and x[keep], y[keep], yerr[keep]"
+        )
+    if np.iscomplexobj(values):
+        raise ValueError(f"{name} must be real, got complex values")
+    return np.array(values, dtype=float)
+
+
 def check_profile(profile):
     """Return a profile as float64 arrays, or say what is wrong with it.
 
     Args:
         profile: a :class:`Profile`, or any ``(x, y, yerr)``: ``x`` and ``y`` of
             shape ``(N,)``, ``yerr`` of shape ``(N,)`` or one number for all.
+            ``x`` in any order, rising, falling or not sorted; real numbers of any
+            type and byte order.
 
     Returns:
         A :class:`Profile` of float64 NumPy arrays of shape ``(N,)``, copies.
 
     Raises:
         ValueError: if there are not three arrays, a shape is wrong, a value is
-            not finite, or an error bar is not positive; names the array.
+            not finite, or an error bar is not positive; if an array has masked
+            points, a ``unit`` (as Astropy's have) or complex values, none of which
+            an array of floats can keep. Names the array and what to pass.
 
     Example:
         >>> check_profile(([0.0, 1.0], [3.0, 4.0], 0.5)).yerr
@@ -99,7 +129,7 @@ def check_profile(profile):
     """
     if len(profile) != 3:
         raise ValueError(f"profile must be (x, y, yerr), got {len(profile)} entries")
-    x, y, yerr = (np.array(values, dtype=float) for values in profile)
+    x, y, yerr = map(_floats, Profile._fields, profile)
     if x.ndim != 1 or x.size == 0:
         raise ValueError(f"x must have shape (N,) with N > 0, got {x.shape}")
     if y.shape != x.shape:
