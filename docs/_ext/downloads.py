@@ -3,7 +3,7 @@
 Both files hold the cells that the page shows, and its prose as plain Markdown.
 """
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import urljoin, urlsplit
 
 from jupyter_cache import get_cache
@@ -16,6 +16,11 @@ from .provenance import when_and_on_what
 
 FOLDER = "notebooks"  # of the site; and the branch that Colab opens
 COLAB = "https://colab.research.google.com/github"
+
+
+def file_name(docname):
+    """Name a chapter's files after the last part of its document's name."""
+    return f"jaxbayes-{PurePosixPath(docname).name}"
 
 
 def facts(config, docname, data):
@@ -43,7 +48,7 @@ def write_files(app, docname, doctree):
     _, executed = cache.merge_match_into_notebook(read(app.env, docname))
     numbers = app.env.toc_fignumbers.get(docname, {})
     about = facts(app.config, docname, app.env.provenance[docname])
-    file = Path(app.outdir, FOLDER, f"jaxbayes-{docname}")
+    file = Path(app.outdir, FOLDER, file_name(docname))
     linked = pieces(doctree, executed.cells, numbers, about["address"])
     write(file.with_suffix(".ipynb"), notebook(*linked, **about))
     plain = pieces(doctree, executed.cells, numbers)
@@ -55,7 +60,7 @@ def add_menu(app, pagename, templatename, context, doctree):
     if app.builder.name != "html" or pagename not in app.env.provenance:
         return
     write_files(app, pagename, doctree)
-    name = f"jaxbayes-{pagename}"
+    name = file_name(pagename)
     repository = urlsplit(context["theme_repository_url"]).path
     local = context["pathto"](f"{FOLDER}/{name}", 1)
     colab = f"{COLAB}{repository}/blob/{FOLDER}/{name}.ipynb"
@@ -82,8 +87,9 @@ def add_menu(app, pagename, templatename, context, doctree):
 def remove_left_over(app, exception):
     """Delete the files of chapters that are gone."""
     if not exception and app.builder.name == "html":
+        names = set(map(file_name, app.env.provenance))
         for file in Path(app.outdir, FOLDER).glob("jaxbayes-*"):
-            if file.stem.removeprefix("jaxbayes-") not in app.env.provenance:
+            if file.stem not in names:
                 file.unlink()
 
 

@@ -139,7 +139,7 @@ def run_chapters(app, env, docnames):
 
 def say(docname, what):
     """Print a chapter's line."""
-    print(f"  {docname:<16} {what}", flush=True)
+    print(f"  {docname:<26} {what}", flush=True)
 
 
 def setup(app):

@@ -5,7 +5,6 @@ Roles and directives are gone by then: references are links, numbers are text.
 
 import re
 from functools import partial
-from pathlib import Path
 from urllib.parse import urljoin
 
 from docutils import nodes
@@ -72,7 +71,7 @@ def to_markdown(node, numbers, address=None):
         case nodes.literal_block():
             return f"```{node.get('language', '')}\n{text.strip()}\n```"
         case nodes.image():
-            place = address and urljoin(address, f"_images/{Path(node['uri']).name}")
+            place = address and urljoin(address, node["uri"])
             return f"![{node['alt']}]({place})" if place else f"({node['alt']})"
         case nodes.Element() if "sd-card-title" in node["classes"]:
             return f"**{text}**"

@@ -21,10 +21,10 @@ def first_sentence(doctree):
 
 
 def card(doctree):
-    """Return the address of the page's first figure and what it shows."""
+    """Return the site's address of a page's first figure, and what it shows."""
     for image in doctree.findall(nodes.image):
-        if image["uri"].startswith("_images/"):
-            return image["uri"], image["alt"].strip()
+        if found := re.fullmatch(r"(?:\.\./)*(_images/.+)", image["uri"]):
+            return found[1], image["alt"].strip()
     return CARD, CARD_SHOWS
 
 

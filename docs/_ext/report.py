@@ -25,8 +25,10 @@ def remove_left_over(app, exception):
     """Delete the pages whose sources are gone."""
     if not exception and app.builder.name == "html":
         names = {*app.env.found_docs, "404", "genindex", "search"}
-        for page in Path(app.outdir).glob("*.html"):
-            if page.stem not in names:
+        kept = {Path(app.outdir, f"{name}.html") for name in names}
+        static = Path(app.outdir, "_static")
+        for page in set(Path(app.outdir).rglob("*.html")) - kept:
+            if static not in page.parents:
                 page.unlink()
 
 

@@ -41,6 +41,7 @@ CHAPTERS = {  # name: the package's module and function that it imports
     "one": ("models", "gaussian_sum"),
     "two": ("timing", "best_time"),
 }
+FILES = {"one": "docs/one.md", "two": "docs/part/two.md"}
 
 
 def copy_of_the_project(target):
@@ -55,7 +56,8 @@ def copy_of_the_project(target):
 def write_chapter(project, name, code="print(1 + 1)"):
     module, function = CHAPTERS[name]
     text = PAGE.format(name=name, module=module, function=function, code=code)
-    (project / f"docs/{name}.md").write_text(text)
+    (project / FILES[name]).parent.mkdir(exist_ok=True)
+    (project / FILES[name]).write_text(text)
 
 
 def command(project, builder="html"):
@@ -70,7 +72,9 @@ def build(project, builder="html"):
     """Build; return the exit status, what each chapter did, and the last line."""
     line, keywords = command(project, builder)
     done = subprocess.run(line, capture_output=True, check=False, **keywords)
-    did = dict(re.findall(r"^  (\S+) +(cached|executed|FAILED)", done.stdout, re.M))
+    did = dict(
+        re.findall(r"^  (?:part/)?(\S+) +(cached|executed|FAILED)", done.stdout, re.M)
+    )
     return done.returncode, did, (done.stdout + done.stderr).strip().splitlines()[-1]
 
 
@@ -78,9 +82,9 @@ def build(project, builder="html"):
 def built(tmp_path_factory):
     """The project's machinery around a book of two small chapters, built."""
     project = copy_of_the_project(tmp_path_factory.mktemp("book") / "project")
-    for page in (project / "docs").glob("*.md"):
+    for page in (project / "docs").rglob("*.md"):
         page.unlink()
-    index = "# A small book\n\n```{toctree}\none\ntwo\n```\n"
+    index = "# A small book\n\n```{toctree}\none\npart/two\n```\n"
     (project / "docs/index.md").write_text(index)
     for name in CHAPTERS:
         write_chapter(project, name)
@@ -138,9 +142,9 @@ def test_prose_executes_nothing(book):
 
 def test_a_page_goes_with_its_source(book):
     (book / "docs/index.md").write_text("# A small book\n\n```{toctree}\none\n```\n")
-    (book / "docs/two.md").unlink()
+    (book / FILES["two"]).unlink()
     assert build(book)[:2] == (0, {"one": "cached"})
-    assert not (book / "docs/_build/html/two.html").exists()
+    assert not (book / "docs/_build/html/part/two.html").exists()
     left = (book / "docs/_build/html/notebooks").iterdir()
     assert {file.stem for file in left} == {"jaxbayes-one"}
 
@@ -275,10 +279,12 @@ def test_read_the_docs_builds_every_format(tmp_path, fresh):
         assert done.returncode == 0, done.stdout + done.stderr
         assert " executed " not in done.stdout
 
-    page = BeautifulSoup((outputs["html"] / "jax-fit.html").read_text(), "html.parser")
+    page = BeautifulSoup(
+        (outputs["html"] / "tutorial/jax-fit.html").read_text(), "html.parser"
+    )
     canonical = page.find("link", rel="canonical")["href"]
-    assert canonical == f"{site}jax-fit.html"
-    installed = (outputs["html"] / "install.html").read_text()
+    assert canonical == f"{site}tutorial/jax-fit.html"
+    installed = (outputs["html"] / "tutorial/install.html").read_text()
     installed = BeautifulSoup(installed, "html.parser").get_text()
     assert f"pip install -r {site}_static/requirements.txt" in installed
     assert (outputs["html"] / "404.html").exists()
@@ -288,7 +294,7 @@ def test_read_the_docs_builds_every_format(tmp_path, fresh):
     assert "dropdown-take-away" in str(page)
     assert "dropdown-take-away" not in single  # it has no files to lead to
     assert list(outputs["epub"].glob("*.epub"))
-    book_page = (outputs["epub"] / "jax-fit.xhtml").read_text()
+    book_page = (outputs["epub"] / "tutorial/jax-fit.xhtml").read_text()
     assert "dropdown-take-away" not in book_page
     book_page = BeautifulSoup(book_page, "html.parser")
     assert book_page.find("math")
@@ -296,7 +302,7 @@ def test_read_the_docs_builds_every_format(tmp_path, fresh):
         code.decompose()  # a label of a figure may well say \chi
     assert r"\chi" not in book_page.get_text()
     assert "Executed on" in book_page.get_text()
-    executed = [p for p in outputs["html"].glob("*.html") if FOOTER in p.read_text()]
+    executed = [p for p in outputs["html"].rglob("*.html") if FOOTER in p.read_text()]
     assert single.count(FOOTER) == len(executed) - 1  # the first page has none there
     check_single_page(outputs["htmlzip"], fresh)
     check_epub(next(outputs["epub"].glob("*.epub")))

@@ -31,8 +31,8 @@ def test_each_icon_has_its_shape(page):
 
 
 def test_figures_have_a_palette(executed):
-    for tag in executed.article.select("img[src^=_images]"):
-        with Image.open(HTML / tag["src"]) as image:
+    for tag in executed.article.select("img[src*=_images]"):
+        with Image.open(executed.resolve(tag["src"])[0]) as image:
             assert image.mode == "P", executed.place(tag)
 
 
