@@ -41,6 +41,22 @@ CHAPTERS = {  # name: the package's module and function that it imports
     "one": ("models", "gaussian_sum"),
     "two": ("timing", "best_time"),
 }
+INDEX = """\
+# A small book
+
+```{glossary}
+beginning
+  What the first page has.
+
+end
+  What the last one has.
+```
+
+```{toctree}
+one
+part/two
+```
+"""
 FILES = {"one": "docs/one.md", "two": "docs/part/two.md"}
 
 
@@ -84,8 +100,7 @@ def built(tmp_path_factory):
     project = copy_of_the_project(tmp_path_factory.mktemp("book") / "project")
     for page in (project / "docs").rglob("*.md"):
         page.unlink()
-    index = "# A small book\n\n```{toctree}\none\npart/two\n```\n"
-    (project / "docs/index.md").write_text(index)
+    (project / "docs/index.md").write_text(INDEX)
     for name in CHAPTERS:
         write_chapter(project, name)
     assert build(project)[:2] == (0, {"one": "executed", "two": "executed"})
@@ -135,13 +150,13 @@ def test_nothing_runs_again_without_a_change(book):
 
 
 def test_prose_executes_nothing(book):
-    append(book / "docs/one.md", "\nMore prose.\n")
+    append(book / FILES["one"], "\nMore prose.\n")
     assert build(book)[:2] == (0, {"one": "cached", "two": "cached"})
     assert "More prose." in html(book, "one").get_text()
 
 
 def test_a_page_goes_with_its_source(book):
-    (book / "docs/index.md").write_text("# A small book\n\n```{toctree}\none\n```\n")
+    (book / "docs/index.md").write_text(INDEX.replace("part/two\n", ""))
     (book / FILES["two"]).unlink()
     assert build(book)[:2] == (0, {"one": "cached"})
     assert not (book / "docs/_build/html/part/two.html").exists()
@@ -185,14 +200,14 @@ def test_a_failure_is_named_last_and_the_rest_is_kept(book):
 )
 def test_trouble_fails_and_fails_again(book, trouble):
     write_chapter(book, "one", trouble.get("code", "print(1 + 1)"))
-    append(book / "docs/one.md", "\n" + trouble.get("prose", "") + "\n")
+    append(book / FILES["one"], "\n" + trouble.get("prose", "") + "\n")
     assert build(book)[0] == 1
     assert build(book)[0] == 1
 
 
 def test_a_damaged_cache_costs_an_execution_and_nothing_else(book):
     (book / "docs/_build/executed/global.db").write_bytes(b"damage")
-    append(book / "docs/one.md", "\nMore prose.\n")
+    append(book / FILES["one"], "\nMore prose.\n")
     shutil.rmtree(book / "docs/_build/doctrees")
     assert build(book)[:2] == (0, {"one": "executed", "two": "executed"})
 

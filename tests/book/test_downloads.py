@@ -8,6 +8,7 @@ import sys
 import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
+from runpy import run_path
 from urllib.parse import urldefrag, urlsplit
 
 import nbformat
@@ -22,10 +23,10 @@ from nbclient import NotebookClient
 
 sys.path.append(str(ROOT / "docs"))
 
-from _ext.execution import KERNEL
-from _ext.markdown import to_markdown
+from _ext.takeaway.markdown import to_markdown
 
 STATIC = HTML / "_static"
+KERNEL = run_path(str(ROOT / "docs/conf.py"))["execution_environment"]
 URLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
 SITE = URLS["Documentation"]
 LOCAL = r"/(?:work|tmp|home|root)/|site-packages|ipykernel_"

@@ -1,14 +1,14 @@
 """The few icons that the pages show, as one small style sheet.
 
-The theme draws its icons with the whole of Font Awesome, a script of more than
-half a megabyte. Here the shapes that we need are taken out of that script. The
-template ``static/webpack-macros.html`` leaves the script itself out.
+Works around the theme, which draws them with the whole of Font Awesome, a script
+of more than half a megabyte. Here the shapes that we need are taken out of that
+script. The template ``static/webpack-macros.html`` leaves the script itself out.
 """
 
 import re
 from pathlib import Path
 
-from .install import write
+from ..files import write
 
 ICONS = """
 angle-left angle-right arrow-up bars bell circle-exclamation circle-half-stroke
@@ -80,4 +80,3 @@ def write_icons(app):
 def setup(app):
     """Connect."""
     app.connect("builder-inited", write_icons)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,10 +1,34 @@
 """Close each executed page with when, how long and on what it was executed."""
 
+import platform
 from datetime import UTC, datetime
 from html import escape
+from pathlib import Path
 
 from docutils import nodes
 from sphinx import addnodes
+
+QUESTION = """
+import json, sys
+from importlib.metadata import version
+names = [name for name in {names} if name in sys.modules]
+device = sys.modules["jax"].devices()[0].device_kind if "jax" in sys.modules else None
+versions = {{"python": sys.version.split()[0], **{{n: version(n) for n in names}}}}
+print(json.dumps({{"versions": versions, "device": device}}))
+"""
+
+
+def question(names):
+    """Write the cell that asks a kernel on what it ran, ``names`` among it."""
+    return QUESTION.format(names=list(names))
+
+
+def processor():
+    """Name the processor: its model where the system tells it, else its kind."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [line.split(":")[1].strip() for line in lines if "model name" in line]
+    return (models or [platform.processor() or platform.machine()])[0]
 
 
 def when_and_on_what(data):
@@ -33,16 +57,15 @@ def add_footer(app, pagename, templatename, context, doctree):
 
 
 def add_footers(app, doctree, docname):
-    """Add their footers to the chapters that stand together on one page."""
+    """Add their footers to the pages that stand together on one page."""
     if app.builder.name == "singlehtml":
         known = getattr(app.env, "provenance", {})
-        for chapter in doctree.findall(addnodes.start_of_file):
-            if data := known.get(chapter["docname"]):
-                chapter += nodes.raw("", footer(data), format="html")
+        for page in doctree.findall(addnodes.start_of_file):
+            if data := known.get(page["docname"]):
+                page += nodes.raw("", footer(data), format="html")
 
 
 def setup(app):
     """Connect."""
     app.connect("html-page-context", add_footer)
     app.connect("doctree-resolved", add_footers)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -8,11 +8,11 @@ from urllib.parse import urljoin, urlsplit
 
 from jupyter_cache import get_cache
 
-from .execution import read
+from ..execution.notebooks import read
+from ..execution.provenance import when_and_on_what
+from ..files import write
 from .formats import notebook, script
-from .install import write
 from .markdown import CELL, to_markdown
-from .provenance import when_and_on_what
 
 FOLDER = "notebooks"  # of the site; and the branch that Colab opens
 COLAB = "https://colab.research.google.com/github"
@@ -97,4 +97,3 @@ def setup(app):
     """Connect, after the theme has made its own buttons."""
     app.connect("html-page-context", add_menu, priority=502)
     app.connect("build-finished", remove_left_over)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,7 +1,8 @@
 """Links that work where all chapters stand on one page.
 
-Sphinx leaves ``#document-chapter#place`` in the links between chapters, and ids
-that several chapters share. Here each id gets the name of its chapter.
+Works around Sphinx, which leaves ``#document-chapter#place`` in the links between
+chapters, and ids that several chapters share. Here each id gets the name of its
+chapter, which is the last part of its document's name.
 """
 
 import re
@@ -14,7 +15,7 @@ POINTERS = "aria-controls", "aria-describedby", "aria-labelledby", "for"
 
 def target(href, chapter):
     """Return where a link leads that stands in ``chapter``, or outside of any."""
-    if found := re.fullmatch("#document-([^#]+)#(.+)", href):
+    if found := re.fullmatch("#document-(?:[^#]*/)?([^#/]+)#(.+)", href):
         return f"#{found[1]}-{found[2]}"
     inside = chapter and re.fullmatch("#(?!document-)(.+)", href)
     return f"#{chapter}-{inside[1]}" if inside else href
@@ -24,7 +25,7 @@ def name_places(soup):
     """Name each place after its chapter, and send the links there."""
     chapter = ""
     for tag in soup.find("article").find_all(True):
-        if found := re.fullmatch("document-(.+)", tag.get("id", "")):
+        if found := re.fullmatch("document-(?:.*/)?([^/]+)", tag.get("id", "")):
             chapter = found[1]
         elif chapter:
             for key in ("id", *POINTERS):
@@ -60,4 +61,3 @@ def setup(app):
     """Connect."""
     app.connect("builder-inited", simplify)
     app.connect("build-finished", mend, priority=900)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -12,7 +12,9 @@ from sysconfig import get_path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).parents[2]
+from ..files import write
+
+ROOT = Path(__file__).parents[3]
 
 
 def closure(name):
@@ -37,13 +39,6 @@ def reader_requirements(wheel_url):
         if "==" in line and line.split("==")[0] in needed
     ]
     return "\n".join([*pins, f"jaxbayes @ {wheel_url}", ""])
-
-
-def write(path, text):
-    """Write a file, unless it says so already."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists() or path.read_text() != text:
-        path.write_text(text)
 
 
 def pin(name):
@@ -75,4 +70,3 @@ def publish(app):
 def setup(app):
     """Connect."""
     app.connect("builder-inited", publish)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

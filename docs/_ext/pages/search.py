@@ -1,4 +1,8 @@
-"""The order of the search: pages before the index entries of the glossary."""
+"""The order of the search: pages before the index entries of the glossary.
+
+Works around Sphinx, to which all terms of a glossary are main entries, which are
+listed before any page.
+"""
 
 from sphinx import addnodes
 
@@ -13,4 +17,3 @@ def step_back(app, doctree):
 def setup(app):
     """Connect."""
     app.connect("doctree-read", step_back)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,4 @@
-"""Say how a build ended; leave no failure behind that passes, and no old page."""
+"""Say how a build ended, and leave no failure behind that passes."""
 
 import os
 import time
@@ -21,21 +21,8 @@ def say_done(app, exception):
         print(f"Built in {time.time() - app.started:.1f} s. Open {page}", flush=True)
 
 
-def remove_left_over(app, exception):
-    """Delete the pages whose sources are gone."""
-    if not exception and app.builder.name == "html":
-        names = {*app.env.found_docs, "404", "genindex", "search"}
-        kept = {Path(app.outdir, f"{name}.html") for name in names}
-        static = Path(app.outdir, "_static")
-        for page in set(Path(app.outdir).rglob("*.html")) - kept:
-            if static not in page.parents:
-                page.unlink()
-
-
 def setup(app):
     """Start the clock."""
     app.started = time.time()
     app.connect("build-finished", forget_failures)
-    app.connect("build-finished", remove_left_over)
     app.connect("build-finished", say_done)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,12 +1,13 @@
-"""What a chapter's numbers depend on, as one digest.
+"""What a notebook's outputs depend on, as one digest.
 
-MyST-NB's cache sees a chapter's cells but not the package they import. Here the
-cells' imports of ``jaxbayes`` are followed through the package's own imports,
-and the sources of every module reached are digested.
+MyST-NB's cache sees a notebook's cells but not the packages they import. Here the
+cells' imports from the given folders are followed through those packages' own
+imports, and the sources of every module reached are digested.
 """
 
 import ast
 import hashlib
+import os
 from pathlib import Path
 
 from IPython.core.inputtransformer2 import TransformerManager
@@ -32,15 +33,33 @@ def imported(tree, package):
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def source_file(module, root):
-    """Return the file of a dotted module name below ``root``, or None."""
-    path = Path(root, *module.split("."))
-    candidates = path / "__init__.py", path.with_suffix(".py")
+def source_file(module, roots):
+    """Return the file of a dotted module name below one of ``roots``, or None."""
+    paths = [Path(root, *module.split(".")) for root in roots]
+    candidates = [
+        file for path in paths for file in (path / "__init__.py", Path(f"{path}.py"))
+    ]
     return next((file for file in candidates if file.is_file()), None)
 
 
-def reached(sources, root):
-    """Return the files under ``root`` that ``sources`` (texts) import, transitively.
+def named(sources, folder):
+    """Return the files outside of ``folder`` whose paths from there cells name.
+
+    Such a record, as in ``open("../record.csv")``, is read. What lies in the
+    folder itself may be what the cells wrote.
+    """
+    trees = [ast.walk(ast.parse(plain_python(source))) for source in sources]
+    texts = [getattr(node, "value", None) for tree in trees for node in tree]
+    paths = [
+        os.path.join(folder, text)
+        for text in texts
+        if isinstance(text, str) and text.startswith("../")
+    ]
+    return {Path(path) for path in paths if os.path.isfile(path)}
+
+
+def reached(sources, roots):
+    """Return the files under ``roots`` that ``sources`` (texts) import, transitively.
 
     Importing ``a.b.c`` runs ``a`` and ``a.b`` too, so their files count.
     """
@@ -52,7 +71,7 @@ def reached(sources, root):
             parts = name.split(".")
             for depth in range(1, len(parts) + 1):
                 module = ".".join(parts[:depth])
-                file = source_file(module, root)
+                file = source_file(module, roots)
                 if file and file not in files:
                     files.add(file)
                     inside = (

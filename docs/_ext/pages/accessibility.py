@@ -1,7 +1,7 @@
-"""Repair what docutils says about a bibliography to screen readers.
+"""A bibliography that screen readers can read.
 
-It calls each entry a ``doc-biblioentry``, a role that is deprecated and that no
-list may hold.
+Works around docutils, which calls each entry a ``doc-biblioentry``: a role that is
+deprecated and that no list may hold.
 """
 
 
@@ -15,4 +15,3 @@ def repair_roles(app, pagename, templatename, context, doctree):
 def setup(app):
     """Connect."""
     app.connect("html-page-context", repair_roles)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

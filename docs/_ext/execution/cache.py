@@ -1,7 +1,7 @@
 """MyST-NB's cache of executed chapters, with checksums.
 
 A database or an entry that was damaged, or half written when a build was
-killed, is thrown away when the cache is opened, so its chapters run again.
+killed, is thrown away when the cache is opened, so its notebooks run again.
 """
 
 import hashlib

@@ -58,4 +58,3 @@ def setup(app):
     """Connect."""
     app.connect("html-page-context", describe, priority=400)  # opengraph has 500
     app.connect("build-finished", write_sitemap)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

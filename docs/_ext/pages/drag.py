@@ -15,4 +15,3 @@ def add_script(app, pagename, templatename, context, doctree):
 def setup(app):
     """Connect."""
     app.connect("html-page-context", add_script)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
