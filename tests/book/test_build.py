@@ -1,5 +1,6 @@
 """Building: what runs when, what fails, and what Read the Docs would do."""
 
+import json
 import os
 import re
 import shutil
@@ -153,6 +154,23 @@ def test_prose_executes_nothing(book):
     append(book / FILES["one"], "\nMore prose.\n")
     assert build(book)[:2] == (0, {"one": "cached", "two": "cached"})
     assert "More prose." in html(book, "one").get_text()
+
+
+def search(project):
+    text = (project / "docs/_build/html/searchindex.js").read_text()
+    return json.loads(text.removeprefix("Search.setIndex(").removesuffix(")"))
+
+
+def test_every_build_writes_the_same_search(book):
+    first = search(book)
+    assert first["indexentries"].keys() == {"beginning", "end"}
+    append(book / FILES["one"], "\nMore prose.\n")
+    assert build(book)[0] == 0
+    assert search(book)["indexentries"] == first["indexentries"]
+    assert build(book)[0] == 0
+    append(book / "docs/index.md", "\nMore prose.\n")
+    assert build(book)[0] == 0
+    assert search(book)["indexentries"] == first["indexentries"]
 
 
 def test_a_page_goes_with_its_source(book):
