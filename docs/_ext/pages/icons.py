@@ -47,6 +47,9 @@ div.admonition:not(.solution) > p.admonition-title::after {
   inset-block: 0;
   margin-block: auto;
 }
+div.solution > p.admonition-title::after {
+  font: inherit; /* it shows nothing, but WebKit loads its font */
+}
 @media (forced-colors: active) {
   :is(.fa-solid, .fas, .fab)::before {
     background: ButtonText;
