@@ -5,6 +5,8 @@ export PYTHONDONTWRITEBYTECODE =
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 BIN := .venv/bin
 BUILD := $(BIN)/sphinx-build -q -W -d docs/_build/doctrees
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
+UV := VIRTUAL_ENV=$(CURDIR)/.venv UV_LINK_MODE=copy $(BIN)/uv pip
 PYTHONS := python3.12 python3 python3.13 python3.14 python
 WHICH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 12))
 
@@ -42,7 +44,9 @@ clean:
 	@for python in $(PYTHONS); do \
 		$$python -c "$(WHICH)" 2>/dev/null && exec $$python -m venv .venv; \
 	done; echo "Install Python 3.12 or newer, with its venv module, and run make again." >&2; exit 1
-	@echo "Installing the pinned packages into .venv (a minute or two, once)"
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.txt
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "Installing the pinned packages into .venv (half a minute, once)"
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.txt | $(PIP) --require-hashes -r /dev/stdin
+	@$(UV) sync -q --require-hashes requirements.txt || \
+		{ echo "pip takes over from uv (some minutes)"; $(PIP) --require-hashes -r requirements.txt; }
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -66,7 +66,9 @@ def main():
         steps = {
             "cold": [],
             "nothing changed": [],
-            "prose of one chapter": [(append, docs / "timing.md", "\nA sentence.\n")],
+            "prose of one chapter": [
+                (append, docs / "tutorial/timing.md", "\nA sentence.\n")
+            ],
             "jaxbayes/timing.py": [(append, module, "\n# A comment.\n")],
             "cold, compiled before": [
                 (shutil.rmtree, cache / "executed"),

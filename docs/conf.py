@@ -23,10 +23,7 @@ extensions = [
     *(f"sphinx_{name}" for name in ("codeautolink", "copybutton", "design")),
     *(f"sphinx_{name}" for name in ("exercise", "togglebutton")),
     *("sphinxcontrib.bibtex", "sphinxext.opengraph", "notfound.extension"),
-    *(f"_ext.{name}" for name in ("freshness", "execution", "provenance", "report")),
-    *(f"_ext.{name}" for name in ("accessibility", "downloads", "drag", "epub")),
-    *(f"_ext.{name}" for name in ("exercises", "icons", "install", "maths")),
-    *(f"_ext.{name}" for name in ("metadata", "policy", "search", "singlepage")),
+    *("_ext.execution", "_ext.takeaway", "_ext.pages"),  # ours
 ]
 exclude_patterns = ["_build", "_ipython", "_templates"]
 nitpicky = True
@@ -39,6 +36,27 @@ nb_execution_cache_path = str(BUILD / "executed")
 nb_execution_timeout = 300  # seconds a cell, on a slow machine
 nb_execution_raise_on_error = True
 nb_output_stderr = "remove-warn"  # with -W: no chapter prints to stderr
+execution_source_roots = ["../src"]
+execution_packages = [
+    *("jax", "jaxlib", "numpyro", "numpy", "scipy"),
+    *("arviz", "corner", "matplotlib", "ipykernel"),
+]
+execution_versions_shown = ["jax", "numpyro", "numpy", "scipy", "arviz", "matplotlib"]
+execution_settings = [
+    "../requirements.txt",
+    "matplotlibrc",
+    "_ipython/profile_default/ipython_kernel_config.py",
+]
+execution_environment = {
+    "IPYTHONDIR": str(HERE / "_ipython"),
+    "MATPLOTLIBRC": str(HERE / "matplotlibrc"),
+    "JAX_PLATFORMS": "cpu",
+    "OPENBLAS_NUM_THREADS": "1",  # our matrices are small: its threads only wait
+    "JAX_COMPILATION_CACHE_DIR": str(BUILD / "jax_cache"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    "PYTHONWARNINGS": "ignore:IProgress not found",
+}
 myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath", "substitution"]
 repository = f"[the book's repository]({metadata['urls']['Repository']})"
 myst_substitutions = {"repository": repository}
@@ -97,7 +115,7 @@ html_math_renderer = "mathjax"
 mathjax_path = "mathjax/tex-svg-full.js"
 mathjax3_config = {"options": {"enableMenu": False}}
 ogp_site_url = html_baseurl
-ogp_social_cards = {"enable": False}  # see _ext/metadata.py
+ogp_social_cards = {"enable": False}  # see _ext/pages/metadata.py
 ogp_custom_meta_tags = ['<meta name="twitter:card" content="summary_large_image" />']
 epub_identifier = epub_uid = "bayesian-inference-in-jax"
 epub_description = "From NumPy to a posterior that can be trusted: an executable book."

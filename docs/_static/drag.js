@@ -1,5 +1,5 @@
 // Turn a static figure of the profile into one whose two Gaussians can be dragged.
-// The page's cells compute everything in `data`; see docs/_ext/drag.py.
+// The page's cells compute everything in `data`; see docs/_ext/pages/drag.py.
 
 "use strict";
 

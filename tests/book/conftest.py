@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
@@ -23,21 +24,28 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 HTML = DOCS / "_build/html"
 TAKEN = HTML / "notebooks"
+HOSTED = "/en/latest/"  # where Read the Docs has the book; 404.html counts on it
 
 
 class Page:
-    """A page: what was written, and what was built from it."""
+    """A page: what was written, and what was built from it.
 
-    def __init__(self, name):
-        self.name = name
-        self.file = HTML / f"{name}.html"
+    Its name is the last part of ``docname``, which says where it stands below
+    ``docs``; its ``address`` is that of the page below the site's.
+    """
+
+    def __init__(self, docname):
+        self.docname = docname
+        self.name = docname.rpartition("/")[2]
+        self.address = f"{docname}.html"
+        self.file = HTML / self.address
 
     def __repr__(self):
         return self.name
 
     @cached_property
     def source(self):
-        return (DOCS / f"{self.name}.md").read_text()
+        return (DOCS / f"{self.docname}.md").read_text()
 
     @cached_property
     def cells(self):
@@ -80,9 +88,19 @@ class Page:
     def ids(self):
         return [tag["id"] for tag in self.soup.find_all(id=True)]
 
+    def resolve(self, url):
+        """Return the file and the fragment of an internal address, or None."""
+        parts = urlsplit(url)
+        if parts.scheme or parts.netloc:
+            return None
+        hosted = parts.path.startswith(HOSTED)  # on the page for a missing address
+        folder = HTML if hosted else self.file.parent
+        path = os.path.normpath(folder / parts.path.removeprefix(HOSTED))
+        return (Path(path) if parts.path else self.file), unquote(parts.fragment)
+
     def place(self, tag):
         """Say where a tag stands."""
-        return f"{self.file.name}:{tag.sourceline}: {' '.join(str(tag).split())[:150]}"
+        return f"{self.address}:{tag.sourceline}: {' '.join(str(tag).split())[:150]}"
 
 
 def tags(cell):
@@ -90,7 +108,9 @@ def tags(cell):
     return set(cell.metadata.get("tags", []))
 
 
-WRITTEN = [Page(file.stem) for file in sorted(DOCS.glob("*.md"))]
+SOURCES = [file.relative_to(DOCS) for file in DOCS.glob("[!_]*/*.md")]
+WRITTEN = [Page(str(file.with_suffix(""))) for file in (Path("index.md"), *SOURCES)]
+WRITTEN.sort(key=lambda page: page.docname)
 EXECUTED = [page for page in WRITTEN if is_myst_markdown_notebook(page.source)]
 GENERATED = [Page(name) for name in ("404", "genindex", "search")]  # without a source
 PAGES = {"page": WRITTEN + GENERATED, "written": WRITTEN, "executed": EXECUTED}
@@ -106,13 +126,19 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture(scope="session")
 def pages():
-    """Return every page by its name."""
+    """Return every page by its name, which no two may share."""
+    assert len({page.name for page in PAGES["page"]}) == len(PAGES["page"])
     return {page.name: page for page in PAGES["page"]}
+
+
+@pytest.fixture(scope="session")
+def page_of():
+    """Return every page by its file."""
+    return {page.file: page for page in PAGES["page"]}
 
 
 # The browser
 
-HOSTED = "/en/latest/"  # where Read the Docs has the book; 404.html counts on it
 POLICY = DOCS / "content-security-policy.txt"
 TIMEOUT = 15_000  # milliseconds, for a busy machine
 expect.set_options(timeout=TIMEOUT)
@@ -259,17 +285,17 @@ def fresh(browser):
 
 @pytest.fixture(scope="module")
 def visit(page, context, site):
-    with closing(Visit(context, f"{site}{page}.html")) as visit:
+    with closing(Visit(context, f"{site}{page.address}")) as visit:
         yield visit
 
 
 @pytest.fixture(scope="module")
 def opened(written, context, site):
-    with closing(Visit(context, f"{site}{written}.html")) as visit:
+    with closing(Visit(context, f"{site}{written.address}")) as visit:
         yield visit
 
 
 @pytest.fixture(scope="module")
 def reading(executed, context, site):
-    with closing(Visit(context, f"{site}{executed}.html")) as visit:
+    with closing(Visit(context, f"{site}{executed.address}")) as visit:
         yield visit

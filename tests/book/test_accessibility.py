@@ -57,7 +57,7 @@ def test_axe_finds_nothing(visit, width, scheme):
 
 def test_keyboard_goes_everywhere_and_shows_where(fresh, site):
     """Press Tab through a page; what has the focus stands in a ring that is seen."""
-    with closing(Visit(fresh, f"{site}jax-fit.html")) as visit:
+    with closing(Visit(fresh, f"{site}tutorial/jax-fit.html")) as visit:
         for scheme in ("light", "dark"):
             visit.tab.emulate_media(color_scheme=scheme)
             visit.tab.reload()
@@ -78,7 +78,7 @@ def test_keyboard_goes_everywhere_and_shows_where(fresh, site):
 
 
 def test_skip_link_leads_past_the_sidebar(fresh, site):
-    with closing(Visit(fresh, f"{site}jax-fit.html")) as visit:
+    with closing(Visit(fresh, f"{site}tutorial/jax-fit.html")) as visit:
         visit.tab.keyboard.press("Tab")
         visit.tab.keyboard.press("Enter")
         visit.tab.keyboard.press("Tab")

@@ -1,5 +1,6 @@
 """Building: what runs when, what fails, and what Read the Docs would do."""
 
+import json
 import os
 import re
 import shutil
@@ -41,6 +42,23 @@ CHAPTERS = {  # name: the package's module and function that it imports
     "one": ("models", "gaussian_sum"),
     "two": ("timing", "best_time"),
 }
+INDEX = """\
+# A small book
+
+```{glossary}
+beginning
+  What the first page has.
+
+end
+  What the last one has.
+```
+
+```{toctree}
+one
+part/two
+```
+"""
+FILES = {"one": "docs/one.md", "two": "docs/part/two.md"}
 
 
 def copy_of_the_project(target):
@@ -55,7 +73,8 @@ def copy_of_the_project(target):
 def write_chapter(project, name, code="print(1 + 1)"):
     module, function = CHAPTERS[name]
     text = PAGE.format(name=name, module=module, function=function, code=code)
-    (project / f"docs/{name}.md").write_text(text)
+    (project / FILES[name]).parent.mkdir(exist_ok=True)
+    (project / FILES[name]).write_text(text)
 
 
 def command(project, builder="html"):
@@ -70,7 +89,9 @@ def build(project, builder="html"):
     """Build; return the exit status, what each chapter did, and the last line."""
     line, keywords = command(project, builder)
     done = subprocess.run(line, capture_output=True, check=False, **keywords)
-    did = dict(re.findall(r"^  (\S+) +(cached|executed|FAILED)", done.stdout, re.M))
+    did = dict(
+        re.findall(r"^  (?:part/)?(\S+) +(cached|executed|FAILED)", done.stdout, re.M)
+    )
     return done.returncode, did, (done.stdout + done.stderr).strip().splitlines()[-1]
 
 
@@ -78,10 +99,9 @@ def build(project, builder="html"):
 def built(tmp_path_factory):
     """The project's machinery around a book of two small chapters, built."""
     project = copy_of_the_project(tmp_path_factory.mktemp("book") / "project")
-    for page in (project / "docs").glob("*.md"):
+    for page in (project / "docs").rglob("*.md"):
         page.unlink()
-    index = "# A small book\n\n```{toctree}\none\ntwo\n```\n"
-    (project / "docs/index.md").write_text(index)
+    (project / "docs/index.md").write_text(INDEX)
     for name in CHAPTERS:
         write_chapter(project, name)
     assert build(project)[:2] == (0, {"one": "executed", "two": "executed"})
@@ -131,16 +151,33 @@ def test_nothing_runs_again_without_a_change(book):
 
 
 def test_prose_executes_nothing(book):
-    append(book / "docs/one.md", "\nMore prose.\n")
+    append(book / FILES["one"], "\nMore prose.\n")
     assert build(book)[:2] == (0, {"one": "cached", "two": "cached"})
     assert "More prose." in html(book, "one").get_text()
 
 
+def search(project):
+    text = (project / "docs/_build/html/searchindex.js").read_text()
+    return json.loads(text.removeprefix("Search.setIndex(").removesuffix(")"))
+
+
+def test_every_build_writes_the_same_search(book):
+    first = search(book)
+    assert first["indexentries"].keys() == {"beginning", "end"}
+    append(book / FILES["one"], "\nMore prose.\n")
+    assert build(book)[0] == 0
+    assert search(book)["indexentries"] == first["indexentries"]
+    assert build(book)[0] == 0
+    append(book / "docs/index.md", "\nMore prose.\n")
+    assert build(book)[0] == 0
+    assert search(book)["indexentries"] == first["indexentries"]
+
+
 def test_a_page_goes_with_its_source(book):
-    (book / "docs/index.md").write_text("# A small book\n\n```{toctree}\none\n```\n")
-    (book / "docs/two.md").unlink()
+    (book / "docs/index.md").write_text(INDEX.replace("part/two\n", ""))
+    (book / FILES["two"]).unlink()
     assert build(book)[:2] == (0, {"one": "cached"})
-    assert not (book / "docs/_build/html/two.html").exists()
+    assert not (book / "docs/_build/html/part/two.html").exists()
     left = (book / "docs/_build/html/notebooks").iterdir()
     assert {file.stem for file in left} == {"jaxbayes-one"}
 
@@ -181,14 +218,14 @@ def test_a_failure_is_named_last_and_the_rest_is_kept(book):
 )
 def test_trouble_fails_and_fails_again(book, trouble):
     write_chapter(book, "one", trouble.get("code", "print(1 + 1)"))
-    append(book / "docs/one.md", "\n" + trouble.get("prose", "") + "\n")
+    append(book / FILES["one"], "\n" + trouble.get("prose", "") + "\n")
     assert build(book)[0] == 1
     assert build(book)[0] == 1
 
 
 def test_a_damaged_cache_costs_an_execution_and_nothing_else(book):
     (book / "docs/_build/executed/global.db").write_bytes(b"damage")
-    append(book / "docs/one.md", "\nMore prose.\n")
+    append(book / FILES["one"], "\nMore prose.\n")
     shutil.rmtree(book / "docs/_build/doctrees")
     assert build(book)[:2] == (0, {"one": "executed", "two": "executed"})
 
@@ -275,10 +312,12 @@ def test_read_the_docs_builds_every_format(tmp_path, fresh):
         assert done.returncode == 0, done.stdout + done.stderr
         assert " executed " not in done.stdout
 
-    page = BeautifulSoup((outputs["html"] / "jax-fit.html").read_text(), "html.parser")
+    page = BeautifulSoup(
+        (outputs["html"] / "tutorial/jax-fit.html").read_text(), "html.parser"
+    )
     canonical = page.find("link", rel="canonical")["href"]
-    assert canonical == f"{site}jax-fit.html"
-    installed = (outputs["html"] / "install.html").read_text()
+    assert canonical == f"{site}tutorial/jax-fit.html"
+    installed = (outputs["html"] / "tutorial/install.html").read_text()
     installed = BeautifulSoup(installed, "html.parser").get_text()
     assert f"pip install -r {site}_static/requirements.txt" in installed
     assert (outputs["html"] / "404.html").exists()
@@ -288,7 +327,7 @@ def test_read_the_docs_builds_every_format(tmp_path, fresh):
     assert "dropdown-take-away" in str(page)
     assert "dropdown-take-away" not in single  # it has no files to lead to
     assert list(outputs["epub"].glob("*.epub"))
-    book_page = (outputs["epub"] / "jax-fit.xhtml").read_text()
+    book_page = (outputs["epub"] / "tutorial/jax-fit.xhtml").read_text()
     assert "dropdown-take-away" not in book_page
     book_page = BeautifulSoup(book_page, "html.parser")
     assert book_page.find("math")
@@ -296,7 +335,7 @@ def test_read_the_docs_builds_every_format(tmp_path, fresh):
         code.decompose()  # a label of a figure may well say \chi
     assert r"\chi" not in book_page.get_text()
     assert "Executed on" in book_page.get_text()
-    executed = [p for p in outputs["html"].glob("*.html") if FOOTER in p.read_text()]
+    executed = [p for p in outputs["html"].rglob("*.html") if FOOTER in p.read_text()]
     assert single.count(FOOTER) == len(executed) - 1  # the first page has none there
     check_single_page(outputs["htmlzip"], fresh)
     check_epub(next(outputs["epub"].glob("*.epub")))

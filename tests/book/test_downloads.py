@@ -8,6 +8,7 @@ import sys
 import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
+from runpy import run_path
 from urllib.parse import urldefrag, urlsplit
 
 import nbformat
@@ -22,10 +23,10 @@ from nbclient import NotebookClient
 
 sys.path.append(str(ROOT / "docs"))
 
-from _ext.execution import KERNEL
-from _ext.markdown import to_markdown
+from _ext.takeaway.markdown import to_markdown
 
 STATIC = HTML / "_static"
+KERNEL = run_path(str(ROOT / "docs/conf.py"))["execution_environment"]
 URLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
 SITE = URLS["Documentation"]
 LOCAL = r"/(?:work|tmp|home|root)/|site-packages|ipykernel_"
@@ -43,8 +44,11 @@ def test_the_menu_of_a_chapter_leads_to_its_files(written):
     name = f"jaxbayes-{written.name}"
     repository = urlsplit(URLS["Repository"]).path
     colab = f"https://colab.research.google.com/github{repository}/blob/notebooks"
-    files = [f"notebooks/{name}.ipynb", f"notebooks/{name}.py", f"{colab}/{name}.ipynb"]
-    assert [link["href"] for link in links] == (files if written in EXECUTED else [])
+    files = [(TAKEN / f"{name}{suffix}", "") for suffix in (".ipynb", ".py")]
+    expected = [*files, None] if written in EXECUTED else []
+    assert [written.resolve(link["href"]) for link in links] == expected
+    for link in links[2:]:
+        assert link["href"] == f"{colab}/{name}.ipynb"
 
 
 def test_each_file_belongs_to_a_chapter():
@@ -84,7 +88,7 @@ def test_a_notebook_is_valid_and_says_where_it_comes_from(executed):
     first, install, *_ = executed.notebook.cells
     title, origin = first.source.split("\n\n")
     assert title == "# " + executed.article.h1.get_text().removesuffix("#")
-    assert f"({SITE}{executed.name}.html)" in origin
+    assert f"({SITE}{executed.address})" in origin
     footer = executed.article.select_one("p.provenance").get_text().strip()
     assert origin.partition(" with ")[2] == footer.partition(", with ")[2]
     assert f"%pip install --quiet -r {SITE}_static/requirements.txt" in install.source
@@ -187,7 +191,7 @@ def test_markdown_of_what_no_page_may_hold_today():
     assert re.sub(" +$", "", written, flags=re.M) == PLAIN.strip()
 
 
-def test_links_of_a_notebook_lead_to_the_site(executed, pages):
+def test_links_of_a_notebook_lead_to_the_site(executed, page_of):
     text = "\n".join(cell.source for cell in cells(executed, "markdown"))
     links = re.findall(r"\]\((\S+?)\)", text)
     assert links
@@ -197,7 +201,7 @@ def test_links_of_a_notebook_lead_to_the_site(executed, pages):
         if address.startswith(SITE):
             file = HTML / address.removeprefix(SITE)
             assert file.is_file(), link
-            assert not fragment or fragment in pages[file.stem].ids, link
+            assert not fragment or fragment in page_of[file].ids, link
         else:
             assert link in outside, link
 

@@ -1,20 +1,23 @@
 """The cache knows what a chapter depends on, and mends itself."""
 
+import os
 import shutil
 import sqlite3
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 from jupyter_cache.base import CacheBundleIn
+from sphinx.errors import ExtensionError
 
 DOCS = Path(__file__).parents[2] / "docs"
 sys.path.append(str(DOCS))
 
-from _ext import freshness  # noqa: E402
-from _ext.cache import open_cache, store  # noqa: E402
-from _ext.dependencies import digest, reached  # noqa: E402
+from _ext.execution import freshness  # noqa: E402
+from _ext.execution.cache import open_cache, store  # noqa: E402
+from _ext.execution.dependencies import digest, reached  # noqa: E402
 
 
 @pytest.fixture
@@ -57,7 +60,7 @@ def package(tmp_path):
 )
 def test_imports_are_followed(package, source, modules):
     expected = {package / "pkg" / f"{name}.py" for name in modules.split()}
-    assert reached([source], package) == expected
+    assert reached([source], [package / "none", package]) == expected
 
 
 def test_the_digest_sees_every_byte_and_no_order(package):
@@ -83,54 +86,98 @@ def kernelspec(text):
 
 
 @pytest.fixture
-def project(package, monkeypatch):
-    """A project with its own package, pins and settings."""
-    (package / "pkg").rename(package / "src")
-    shutil.copytree(package / "src", package / "src/pkg")
-    settings = [package / "requirements.txt"]
-    settings[0].write_text("jax==1")
-    monkeypatch.setattr(freshness, "ROOT", package)
-    monkeypatch.setattr(freshness, "HERE", package / "docs")
-    monkeypatch.setattr(freshness, "SETTINGS", settings)
-    return package
+def add(package):
+    """What a project with its own package, pins and settings adds to a page."""
+    config = SimpleNamespace(
+        execution_source_roots=["../src"],
+        execution_packages=["pytest"],
+        execution_settings=["../requirements.txt"],
+        execution_environment={"PROFILE": f"{package}/docs/profile"},
+        execution_versions_shown=[],
+    )
+    (package / "pkg").rename(package / "old")
+    shutil.copytree(package / "old", package / "src/pkg")
+    (package / "requirements.txt").write_text("jax==1")
+    pages = package / "docs/part"
+    pages.mkdir(parents=True)
+
+    def add(text, **changes):
+        changed = SimpleNamespace(**{**vars(config), **changes})
+        changed.execution_digest = freshness.environment(package / "docs", changed)
+        env = SimpleNamespace(
+            config=changed, srcdir=package / "docs", doc2path=lambda name: pages / name
+        )
+        return freshness.add_dependencies(env, "page.md", text)
+
+    return add
 
 
-def test_a_chapter_depends_on_what_it_imports_and_no_more(project):
+def test_a_chapter_depends_on_what_it_imports_and_no_more(package, add):
     text = chapter("from pkg.b import thing")
-    before, files = freshness.with_dependencies(text)
+    before, files = add(text)
     assert kernelspec(before)["name"] == "python3"
-    assert project / "src/pkg/c.py" in files
+    assert package / "src/pkg/c.py" in [Path(os.path.normpath(file)) for file in files]
     assert len(before.splitlines()) == len(text.splitlines())  # warnings name lines
 
-    (project / "src/pkg/d.py").write_text("changed = True")
-    assert freshness.with_dependencies(text)[0] == before
+    (package / "src/pkg/d.py").write_text("changed = True")
+    assert add(text)[0] == before
     prose = text.replace("# Title", "# Another title")
-    assert kernelspec(freshness.with_dependencies(prose)[0]) == kernelspec(before)
+    assert kernelspec(add(prose)[0]) == kernelspec(before)
 
-    (project / "src/pkg/c.py").write_text("changed = True")  # imported by b
-    after, _ = freshness.with_dependencies(text)
+    (package / "src/pkg/c.py").write_text("changed = True")  # imported by b
+    after, _ = add(text)
     assert kernelspec(after) != kernelspec(before)
 
-    (project / "requirements.txt").write_text("jax==2")
-    assert kernelspec(freshness.with_dependencies(text)[0]) != kernelspec(after)
+    (package / "requirements.txt").write_text("jax==2")
+    assert kernelspec(add(text)[0]) != kernelspec(after)
 
 
-def test_a_chapter_depends_on_the_files_that_it_reads(project):
-    text = chapter('open("../record.csv").read()')
-    (project / "docs").mkdir()
-    record = project / "record.csv"
+def test_a_chapter_depends_on_the_files_that_it_reads(package, add):
+    text = chapter('open("../../record.csv").read(), "../no such file"')
+    record = package / "record.csv"
     record.write_text("1")
-    before, _ = freshness.with_dependencies(text)
+    before, _ = add(text)
     record.write_text("2")
-    after, files = freshness.with_dependencies(text)
+    after, files = add(text)
     assert kernelspec(after) != kernelspec(before)
-    assert project / "docs/../record.csv" in files
+    assert files == {package / "docs/part/../../record.csv"}
 
 
-def test_a_chapter_depends_on_the_installed_versions(project, monkeypatch):
-    before = freshness.environment()
+def test_a_chapter_depends_on_the_environment(package, add, monkeypatch):
+    text = chapter("1")
+    before = add(text)
+    elsewhere = {"PROFILE": f"{package}/docs/other"}
+    assert add(text, execution_environment=elsewhere) != before
+    assert add(text, execution_versions_shown=["jax"]) != before
     monkeypatch.setattr(freshness, "version", lambda name: "0")
-    assert freshness.environment() != before
+    assert add(text) != before
+
+
+def test_a_chapter_does_not_depend_on_where_the_book_is(tmp_path):
+    digests = set()
+    for place in ("here", "there"):
+        config = SimpleNamespace(
+            execution_packages=[],
+            execution_settings=[],
+            execution_environment={"PROFILE": f"{tmp_path / place}/profile"},
+            execution_versions_shown=[],
+        )
+        digests.add(freshness.environment(tmp_path / place, config))
+    assert len(digests) == 1
+
+
+def test_a_page_without_the_name_of_a_kernel_is_refused(add):
+    with pytest.raises(ExtensionError, match="display_name"):
+        add(chapter("1").replace("  display_name: Python 3\n", ""))
+
+
+def test_what_executes_a_book_knows_nothing_of_this_one():
+    source = "".join(
+        file.read_text().lower() for file in (DOCS / "_ext/execution").glob("*.py")
+    )
+    names = {"jaxbayes", "numpyro", "docs/", "from ..", "import _ext"}
+    names |= {f"{file.parent.name}/" for file in DOCS.glob("[!_]*/*.md")}
+    assert not [name for name in names if name in source]
 
 
 @pytest.fixture

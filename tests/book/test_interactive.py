@@ -61,7 +61,7 @@ class Drawing:
 
 
 def open_figure(context):
-    visit = Visit(context, (HTML / "labels.html").as_uri())
+    visit = Visit(context, (HTML / "tutorial/labels.html").as_uri())
     visit.tab.locator(FIGURE).scroll_into_view_if_needed()
     return visit
 
@@ -273,7 +273,7 @@ def test_static_figure_stands_without_scripts(browser):
         new_context(browser, java_script_enabled=False) as context,
         closing(context.new_page()) as tab,
     ):
-        tab.goto((HTML / "labels.html").as_uri())
+        tab.goto((HTML / "tutorial/labels.html").as_uri())
         image = tab.locator(f"{FIGURE} img")
         expect(image).to_be_visible()
         assert "exchanged" in image.get_attribute("alt")

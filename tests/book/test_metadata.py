@@ -3,7 +3,7 @@
 import re
 from urllib.parse import urljoin
 
-from conftest import DOCS, HTML, WRITTEN
+from conftest import DOCS, HOSTED, HTML, WRITTEN
 from PIL import Image
 
 
@@ -36,23 +36,26 @@ def test_descriptions_and_titles_differ():
 
 
 def test_card_is_the_first_figure_or_the_default(written):
-    base = written.soup.find("link", rel="canonical")["href"].rpartition("/")[0] + "/"
+    canonical = written.soup.find("link", rel="canonical")["href"]
+    base = canonical.removesuffix(written.address)
     said = told(written)
-    assert said["og:url"] == f"{base}{written.name}.html"
+    assert said["og:url"] == canonical == f"{base}{written.address}"
+    assert base.endswith(HOSTED)
     assert said["twitter:card"] == "summary_large_image"
     assert len(said["og:image:alt"]) > 40
-    path = said["og:image"].removeprefix(base)
+    card = HTML / said["og:image"].removeprefix(base)
     figure = written.article.find("img", src=True)
-    assert path == (figure["src"] if figure else "_static/posterior.png")
-    with Image.open(HTML / path) as image:
+    default = HTML / "_static/posterior.png"
+    assert card == (written.resolve(figure["src"])[0] if figure else default)
+    with Image.open(card) as image:
         assert min(image.size) >= 315  # what social media ask for
-    assert (HTML / path).stat().st_size < 300_000
+    assert card.stat().st_size < 300_000
 
 
 def test_sitemap_lists_every_page(pages):
     home = pages["index"].soup.find("link", rel="canonical")["href"]
     addresses = re.findall("<loc>(.*?)</loc>", (HTML / "sitemap.xml").read_text())
-    assert addresses == [urljoin(home, f"{page.name}.html") for page in WRITTEN]
+    assert addresses == [urljoin(home, page.address) for page in WRITTEN]
 
 
 def test_icon_is_there(page):

@@ -8,10 +8,10 @@ from collections import Counter
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import version
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import urljoin
 
 import pytest
-from conftest import DOCS, HOSTED, HTML, ROOT, tags
+from conftest import DOCS, HTML, ROOT, tags
 
 SRC = ROOT / "src"
 MATHJAX = "_static/mathjax/tex-svg-full.js"
@@ -20,19 +20,9 @@ MATHJAX = "_static/mathjax/tex-svg-full.js"
 # Links between the pages
 
 
-def resolve(page, url):
-    """Return the file and the fragment of an internal address, or None."""
-    parts = urlsplit(url)
-    if parts.scheme or parts.netloc:
-        return None
-    path = parts.path.removeprefix(HOSTED) if page.name == "404" else parts.path
-    return (HTML / path if path else page.file), unquote(parts.fragment)
-
-
-def test_each_source_has_its_page_and_no_page_is_left_over(pages):
-    files = [file.relative_to(HTML) for file in HTML.rglob("*.html")]
-    built = {str(file.with_suffix("")) for file in files if file.parts[0] != "_static"}
-    missing, old = pages.keys() - built, built - pages.keys()
+def test_each_source_has_its_page_and_no_page_is_left_over(page_of):
+    built = set(HTML.rglob("*.html")) - set((HTML / "_static").rglob("*.html"))
+    missing, old = page_of.keys() - built, built - page_of.keys()
     assert not missing, f"not built: {sorted(missing)}"
     assert not old, f"left over from an earlier build: {sorted(old)}"
 
@@ -40,16 +30,16 @@ def test_each_source_has_its_page_and_no_page_is_left_over(pages):
 def test_front_page_leads_to(written, pages):
     index = pages["index"]
     links = index.soup.select("nav.bd-links a[href], a.navbar-brand[href]")
-    assert written.file in [resolve(index, link["href"])[0] for link in links]
+    assert written.file in [index.resolve(link["href"])[0] for link in links]
 
 
-def test_internal_links_resolve(page, pages):
+def test_internal_links_resolve(page, page_of):
     dead = []
     for tag in page.soup.find_all(True):
         for attribute in {"href", "src", "action", "data", "poster"} & tag.attrs.keys():
-            if found := resolve(page, tag[attribute]):
+            if found := page.resolve(tag[attribute]):
                 file, fragment = found
-                ids = pages[file.stem].ids if file.is_file() and fragment else []
+                ids = page_of[file].ids if file.is_file() and fragment else []
                 if not file.is_file() or (fragment and fragment not in ids):
                     dead.append(page.place(tag))
     assert not dead, "\n".join(dead)
@@ -102,7 +92,8 @@ def test_style_sheets_load_nothing_from_outside():
 def test_mathjax_is_loaded_where_there_is_maths(page):
     sources = [tag["src"].split("?")[0] for tag in page.soup.select("script[src]")]
     mathjax = [source for source in sources if "mathjax" in source.lower()]
-    assert mathjax == ([MATHJAX] if page.soup.select(".math") else [])
+    files = [page.resolve(source)[0] for source in mathjax]
+    assert files == ([HTML / MATHJAX] if page.soup.select(".math") else [])
 
 
 def test_mathjax_is_the_file_that_is_pinned():
@@ -176,7 +167,7 @@ def test_punctuation_stays_with_its_formula(page):
 
 def test_space_is_kept_for_images(executed):
     for image in executed.article.find_all("img"):
-        file, _ = resolve(executed, image["src"])
+        file, _ = executed.resolve(image["src"])
         width, height = struct.unpack(">II", file.read_bytes()[16:24])  # of a PNG
         assert {"width", "height"} <= image.attrs.keys(), executed.place(image)
         rounding = abs(int(image["width"]) * height / width - int(image["height"]))
@@ -267,7 +258,8 @@ def test_chapters_open_and_close_alike(executed):
         _, promise, needs, _ = re.split(r"\n\n+", text.split("\n", 1)[1], maxsplit=3)
         assert promise.startswith("By the end of this page you ")
         assert needs.startswith("**You need first:** ")
-        order = re.search(r"(?s)caption: The tutorial\n\n(.*?)\n```", INDEX)[1].split()
+        parts = re.findall(r"(?s)\{toctree\}\n.*?\n\n(.*?)\n```", INDEX)
+        order = [docname.rpartition("/")[2] for docname in "\n".join(parts).split()]
         earlier = order[: order.index(executed.name)]
         assert set(re.findall(r"\{ref\}`([\w-]+)`", needs)) <= set(earlier)
     headings = re.findall(r"(?m)^## (.+)$", text)

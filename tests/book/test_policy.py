@@ -44,7 +44,7 @@ def test_policy_is_told_to_hosts(pages):
 
 
 def test_policy_is_in_force(context, site):
-    with closing(Visit(context, f"{site}about.html")) as visit:
+    with closing(Visit(context, f"{site}reference/about.html")) as visit:
         visit.tab.evaluate(
             """() => {
               const script = document.createElement("script");

@@ -8,7 +8,7 @@ import sys
 from subprocess import run
 
 import pytest
-from conftest import DOCS, ROOT
+from conftest import ROOT, WRITTEN
 
 
 def words(text):
@@ -188,7 +188,8 @@ def test_rows_of_the_cheat_sheet_are_compared(pages):
 
 # Glossary: each term is explained, and linked where a page uses it first
 
-GLOSSARY = (DOCS / "glossary.md").read_text()
+SOURCE = {page.name: page.source for page in WRITTEN}
+GLOSSARY = SOURCE["glossary"]
 ENTRY = r"(?m)((?:^[^\s`(#{].*\n)+)((?:  .*\n?)+)"
 ENTRIES = {
     tuple(names.splitlines()): text
@@ -232,7 +233,7 @@ ENTRY_OF = {name.lower(): names[0] for names in ENTRIES for name in names}
 
 def taught(page):
     """Return the entries that a page teaches: that name it, or set in emphasis."""
-    text = (DOCS / f"{page}.md").read_text()
+    text = SOURCE[page]
     for names, explained in ENTRIES.items():
         shown = "|".join(spoken(name) for name in names if spoken(name))
         strong = shown and re.search(rf"\*(?:{shown})\*", text)
@@ -253,7 +254,7 @@ def uses(source):
 def first_uses(page):
     """Map each entry that a page uses, and does not teach, to its uses in order."""
     found = {}
-    source = (DOCS / f"{page}.md").read_text()
+    source = SOURCE[page]
     for entry, *use in sorted(uses(source), key=lambda use: use[1]):
         found.setdefault(entry, []).append(use)
     return {entry: found[entry] for entry in found.keys() - set(taught(page))}

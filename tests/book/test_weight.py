@@ -31,8 +31,8 @@ def test_each_icon_has_its_shape(page):
 
 
 def test_figures_have_a_palette(executed):
-    for tag in executed.article.select("img[src^=_images]"):
-        with Image.open(HTML / tag["src"]) as image:
+    for tag in executed.article.select("img[src*=_images]"):
+        with Image.open(executed.resolve(tag["src"])[0]) as image:
             assert image.mode == "P", executed.place(tag)
 
 
@@ -42,7 +42,7 @@ def loaded(page, browser, site):
     asked = []
     with new_context(browser) as context:
         context.on("request", lambda request: asked.append(request.url))
-        with closing(Visit(context, f"{site}{page}.html")) as visit:
+        with closing(Visit(context, f"{site}{page.address}")) as visit:
             images = visit.tab.locator("img").evaluate_all("all => all.map(i => i.src)")
             visit.tab.wait_for_load_state("networkidle")
     paths = {urlsplit(url).path for url in asked + images if url.startswith("http")}
