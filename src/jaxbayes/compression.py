@@ -1,5 +1,6 @@
 """Many points turned into few, without loss for any smooth model."""
 
+import bisect
 import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ _GROUP = 1000  # points in one matrix product: small enough to stay on one threa
 _BLOCK = 6 * _GROUP  # points at a time: what fits a core's cache
 _CHUNK = 50 * _BLOCK  # points that one thread adds up on its own
 _PIVOT = 1e-10  # below this, a pivot of the Gram matrix may be all rounding
-_LARGEST = 2**25  # numbers that the points, times the size, may take up at once
+_WORK = 2**31  # how much N size**2 may be to work on the points: seconds
 
 
 class Moments(NamedTuple):
@@ -25,7 +26,7 @@ class Moments(NamedTuple):
 
     With :math:`w = \sigma^{-2}` and :math:`T_k` the Chebyshev polynomials on the
     interval, mapped to [-1, 1]. The moments of two sets of points add with ``+``
-    (and :func:`sum`) to those of both together.
+    (and ``sum``) to those of both together.
 
     Attributes:
         interval: ``(low, high)``, on which the polynomials live (units of x).
@@ -38,7 +39,7 @@ class Moments(NamedTuple):
         >>> night = [([0.0, 1.0], [3.0, 4.0], 0.5), ([0.5], [3.6], 0.1)]
         >>> both = sum(moments(points, 2, (0, 1)) for points in night)
         >>> print(both.count, both.weight)
-        3 [ 108.    0. -92.    0.]
+        3 [108.   0. -92.   0.]
     """
 
     interval: tuple[float, float]
@@ -65,7 +66,7 @@ class Moments(NamedTuple):
         return Moments(self.interval, *sums)
 
     def __radd__(self, other):
-        """Let :func:`sum` begin with its zero."""
+        """Let ``sum`` begin with its zero."""
         return self if isinstance(other, int) and other == 0 else NotImplemented
 
 
@@ -177,7 +178,7 @@ def _block(arrays, where, low, high, rows, small, large, weighted):
     except ValueError:
         check_profile(arrays)  # whose index counts from the first point of all
         raise
-    with np.errstate(over="ignore", invalid="ignore"):  # moments() looks at the end
+    with np.errstate(all="ignore"):  # moments() looks at the end
         t = np.clip(((x - low) - (high - x)) / (high - low), -1, 1)
         weight = 1 / yerr**2
         columns = t, weight, weight * y, weight * y**2
@@ -212,7 +213,7 @@ def _add_up(parts):
     parts = iter(parts)
     total, lost = next(parts), [0, 0]
     for part in parts:
-        with np.errstate(invalid="ignore", over="ignore"):
+        with np.errstate(all="ignore"):
             new = [a + b for a, b in zip(total, part, strict=True)]
             taken = [s - a for s, a in zip(new, total, strict=True)]
             lost = [
@@ -305,7 +306,7 @@ def compress(
         return check_profile(profile)
     sums = moments(profile, size, interval)
     small = _from_moments(sums)
-    if small.x.size < size and arrays[0].size * size <= _LARGEST:
+    if small.x.size < size and arrays[0].size * size**2 <= _WORK:
         small = _from_points(check_profile(profile), size)
     if model is None:
         return small
@@ -338,35 +339,33 @@ def _from_moments(sums):
     jacobi = solve_triangular(root, half.T, lower=True)
     jacobi = (jacobi + jacobi.T) / 2
     values = solve_triangular(root, sums.data[:order], lower=True)
-    # all nodes lie within the interval, unless rounding has come so far
-    while order > 1 and np.linalg.norm(jacobi[:order, :order], 2) > 1 + _PIVOT:
-        order -= 1
+
+    def outside(k):  # as no node is, unless rounding has come so far; nor is for less
+        return np.max(abs(np.linalg.eigvalsh(jacobi[:k, :k]))) > 1 + _PIVOT
+
+    if outside(order):
+        order = bisect.bisect_left(range(1, order), True, key=outside)
     return _gauss(jacobi[:order, :order], m[0], values[:order], sums.interval)
 
 
 def _from_points(profile, size):
     """Find the same from the points, by Lanczos with all directions kept."""
-    low, high = np.min(profile.x), np.max(profile.x)
-    if low == high:
-        low, high = low - 1 - abs(low), high + 1 + abs(high)
-    t = ((profile.x - low) - (high - profile.x)) / (high - low)
-    total = np.sum(profile.yerr**-2)
-    basis = np.empty((size, t.size))
-    basis[0] = profile.yerr**-1 / np.sqrt(total)
-    order = 1
-    while order < size:
-        new, found = t * basis[order - 1], basis[:order]
+    x, place = np.unique(profile.x, return_inverse=True)
+    weight = np.bincount(place, profile.yerr**-2)
+    y = np.bincount(place, profile.yerr**-2 * profile.y) / weight
+    if x.size <= size:
+        return Profile(x, y, weight**-0.5)
+    t = ((x - x[0]) - (x[-1] - x)) / (x[-1] - x[0])
+    total = np.sum(weight)
+    basis = np.empty((size, x.size))
+    basis[0] = np.sqrt(weight / total)
+    for k in range(1, size):
+        new = t * basis[k - 1]
         for _ in range(2):  # the second time takes away what rounding left
-            new = new - (found @ new) @ found
-        length = np.linalg.norm(new)
-        if length < _PIVOT:  # there are no more different x
-            break
-        basis[order] = new / length
-        order += 1
-    basis = basis[:order]
-    jacobi = basis @ (t * basis).T
-    values = basis @ (profile.y / profile.yerr)
-    return _gauss(jacobi, total, values, (low, high))
+            new = new - (basis[:k] @ new) @ basis[:k]
+        basis[k] = new / np.linalg.norm(new)
+    values = basis @ (y * np.sqrt(weight))
+    return _gauss(basis @ (t * basis).T, total, values, (x[0], x[-1]))
 
 
 def _gauss(jacobi, total, values, interval):
