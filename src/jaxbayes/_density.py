@@ -20,7 +20,12 @@ from numpyro.distributions import (
     constraints,
 )
 from numpyro.infer import init_to_sample
-from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
+from numpyro.infer.util import (
+    constrain_fn,
+    log_density,
+    potential_energy,
+    unconstrain_fn,
+)
 
 
 class Site(NamedTuple):
@@ -173,6 +178,14 @@ def potential(density, arrays, z):
     args = arguments(density, arrays)
     value = potential_energy(density.model, args, {}, split(density, z))
     return jnp.where(jnp.isnan(value), jnp.inf, value)
+
+
+def log_likelihood(density, arrays, z):
+    """Return the log density of what was observed, factors included, at a vector."""
+    model = handlers.substitute(density.model, data=constrain(density, arrays, z))
+    model = handlers.block(model, hide=[site.name for site in density.sites])
+    seeded = handlers.seed(model, jax.random.key(0))
+    return log_density(seeded, arguments(density, arrays), {}, {})[0]
 
 
 def constrain(density, arrays, z, *, all_sites=False):

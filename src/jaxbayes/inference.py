@@ -82,6 +82,24 @@ def _from_prior(key, arrays, density):
     return jax.vmap(lambda key: _density.start_by(density, arrays, key))(keys)
 
 
+@functools.partial(
+    jax.jit, static_argnames=("density", "batch"), compiler_options=SOON
+)
+def _log_likelihoods(points, arrays, density, batch):
+    """Return the log likelihoods at vectors, a few at once."""
+    one = functools.partial(_density.log_likelihood, density, arrays)
+    return lax.map(one, points, batch_size=batch)
+
+
+def _by_likelihood(draws, number, rng, density, arrays, batch):
+    """Choose among draws of the prior, with probabilities as their likelihoods."""
+    values = np.asarray(_log_likelihoods(draws, arrays, density, batch))
+    values = np.where(np.isnan(values), -np.inf, values)
+    # the largest sums with Gumbel's noise are such draws, without replacement
+    order = np.argsort(-(values + rng.gumbel(size=len(values))), kind="stable")
+    return np.resize(draws[order[:number]], (number, draws.shape[1]))
+
+
 @functools.partial(jax.jit, static_argnames=("density", "batch"))
 def _potentials(points, arrays, density, batch):
     """Return minus the log densities at vectors, a few at once."""
@@ -169,8 +187,8 @@ def _descend(starts, scale, arrays, density):
 def _search(model, data, seed):
     """Look at a model and find its optima.
 
-    Returns its density and arrays, a dictionary of starts from the prior and their
-    scale, and the :class:`Optima`, which may be none.
+    Returns its density and arrays, how many points to evaluate at once, draws of the
+    prior, and the :class:`Optima`, which may be none.
     """
     density, arrays = _density.describe(model, data)
     points = max(1, sum(array.size for array in arrays))
@@ -189,11 +207,11 @@ def _search(model, data, seed):
     groups = np.arange(TRIES).reshape(SEARCHES, -1)
     lowest = np.argmin(np.where(np.isfinite(values), values, np.inf)[groups], axis=1)
     best = draws[groups[np.arange(SEARCHES), lowest]]
-    scale = _scale(draws)
     found = None
-    if len(scale) <= MOST_PARAMETERS:
-        found = [np.asarray(v) for v in _descend(best, scale, arrays, density)]
-    return density, arrays, batch, best, scale, _distinct(found, density, arrays)
+    if draws.shape[1] <= MOST_PARAMETERS:
+        found = _descend(best, _scale(draws), arrays, density)
+        found = [np.asarray(one) for one in found]
+    return density, arrays, batch, draws, _distinct(found, density, arrays)
 
 
 def _scale(draws):
@@ -276,7 +294,8 @@ def starting_points(model, data, seed, *, num_chains=4):
     for R-hat to show chains that do not come together.
 
     A model without an optimum, such as a centered hierarchy, or with more than
-    :data:`MOST_PARAMETERS` parameters, starts at the best of its prior draws.
+    :data:`MOST_PARAMETERS` parameters, starts at draws of its prior, chosen with
+    probabilities proportional to their likelihoods.
 
     Args:
         model: a NumPyro model; what it reads from outside its arguments stays as at
@@ -309,12 +328,12 @@ def starting_points(model, data, seed, *, num_chains=4):
     _check_integer("seed", seed, None)
     _check_integer("num_chains", num_chains, 1)
     with jax.enable_x64(True):
-        density, arrays, batch, best, scale, optima = _search(model, data, seed)
+        density, arrays, batch, draws, optima = _search(model, data, seed)
         rng = np.random.default_rng(seed)
         if not len(optima.log_weight):
-            position = np.resize(best, (num_chains, best.shape[1]))
+            position = _by_likelihood(draws, num_chains, rng, density, arrays, batch)
             optimum = np.full(num_chains, -1)
-            covariance = np.tile(np.diag(scale**2), (num_chains, 1, 1))
+            covariance = np.tile(np.diag(_scale(draws) ** 2), (num_chains, 1, 1))
         else:
             within = np.flatnonzero(optima.log_weight > -REACH)
             optimum = np.resize(within, num_chains)
@@ -394,7 +413,7 @@ def importance(model, data, seed, *, num_samples=10_000):
     _check_integer("seed", seed, None)
     _check_integer("num_samples", num_samples, 100)
     with jax.enable_x64(True):
-        density, arrays, batch, _, _, optima = _search(model, data, seed)
+        density, arrays, batch, _, optima = _search(model, data, seed)
         if not len(optima.log_weight):
             raise ValueError(
                 "model has no optimum to begin with, or more than "
@@ -707,12 +726,14 @@ def _from_values(start, num_chains, density, arrays):
     return position
 
 
-def _nuts(key, z, inverse_mass, target, arrays, density, dense_mass, num_warmup):
-    """Make NumPyro's sampler; return its first state and its step."""
-    potential = functools.partial(_density.potential, density, arrays)
-    init, step = hmc(potential, algo="NUTS")
+def _nuts(key, u, inverse_mass, scale, *kernel):
+    """Make NumPyro's sampler of vectors ``scale * u``; return its state and step."""
+    target, arrays, density, dense_mass, num_warmup = kernel
+    init, step = hmc(
+        lambda u: _density.potential(density, arrays, scale * u), algo="NUTS"
+    )
     state = init(
-        z,
+        u,
         num_warmup,
         inverse_mass_matrix=inverse_mass,
         dense_mass=dense_mass,
@@ -722,19 +743,19 @@ def _nuts(key, z, inverse_mass, target, arrays, density, dense_mass, num_warmup)
     return state, step
 
 
-def _begin_chain(key, z, inverse_mass, *kernel):
+def _begin_chain(key, u, inverse_mass, scale, *kernel):
     """Return the state in which a chain begins."""
-    return _nuts(key, z, inverse_mass, *kernel)[0]
+    return _nuts(key, u, inverse_mass, scale, *kernel)[0]
 
 
-def _advance(state, steps, block, *kernel):
+def _advance(state, scale, steps, block, *kernel):
     """Make at most ``block`` steps of a chain; return its state and its draws."""
     inverse_mass = state.adapt_state.inverse_mass_matrix
-    _, step = _nuts(state.rng_key, state.z, inverse_mass, *kernel)
+    _, step = _nuts(state.rng_key, state.z, inverse_mass, scale, *kernel)
 
     def look(state):
         return {
-            "z": state.z,
+            "z": scale * state.z,
             "potential": state.potential_energy,
             "energy": state.energy,
             "accept_prob": state.accept_prob,
@@ -761,12 +782,12 @@ def _each(function, first):
     return together
 
 
-_begin_one = jax.jit(_begin_chain, static_argnums=(5, 6, 7), compiler_options=SOON)
+_begin_one = jax.jit(_begin_chain, static_argnums=(6, 7, 8), compiler_options=SOON)
 _begin_all = jax.jit(
-    _each(_begin_chain, 3), static_argnums=(5, 6, 7), compiler_options=SOON
+    _each(_begin_chain, 4), static_argnums=(6, 7, 8), compiler_options=SOON
 )
-_advance_one = jax.jit(_advance, static_argnums=(2, 5, 6, 7))
-_advance_all = jax.jit(_each(_advance, 1), static_argnums=(2, 5, 6, 7))
+_advance_one = jax.jit(_advance, static_argnums=(3, 6, 7, 8))
+_advance_all = jax.jit(_each(_advance, 2), static_argnums=(3, 6, 7, 8))
 
 
 def _run_chains(keys, begin, kernel, num_samples, method, folder, progress):
@@ -774,9 +795,12 @@ def _run_chains(keys, begin, kernel, num_samples, method, folder, progress):
     num_chains, num_warmup = len(keys), kernel[-1]
     block = max(100, -(-num_samples // 20))
     steps = [min(block, num_samples - i) for i in range(0, num_samples, block)]
-    inverse_mass = np.asarray(begin["covariance"])
+    # each direction in units of its width: NumPyro's adaptation takes it for about 1
+    scale = np.sqrt(np.diagonal(begin["covariance"], axis1=1, axis2=2))
+    inverse_mass = begin["covariance"] / (scale[:, :, None] * scale[:, None])
     if not kernel[-2]:
-        inverse_mass = np.diagonal(inverse_mass, axis1=1, axis2=2)
+        inverse_mass = np.ones_like(scale)
+    own = keys, begin["position"] / scale, inverse_mass, scale
     devices = jax.local_devices() if method == "parallel" else [None]
     devices = devices if len(devices) > 1 else [None]
     bar = tqdm(total=num_chains * (num_warmup + num_samples), disable=not progress)
@@ -790,7 +814,7 @@ def _run_chains(keys, begin, kernel, num_samples, method, folder, progress):
                 if saved is None:
                     if i == 0:
                         state = first(*own, *kernel)
-                    state, draws = advance(state, count, block, *kernel)
+                    state, draws = advance(state, own[-1], count, block, *kernel)
                     jax.block_until_ready(state)
                     saved = state, {} if i == 0 else draws
                     _checkpoint.save(folder, f"{name}-{i}", *saved)
@@ -808,13 +832,12 @@ def _run_chains(keys, begin, kernel, num_samples, method, folder, progress):
         return {k: np.concatenate([part[k] for part in cut], axis) for k in cut[0]}
 
     def one(i):
-        own = keys[i], begin["position"][i], inverse_mass[i]
+        mine = (each[i] for each in own)
         with jax.default_device(devices[i % len(devices)]):
-            return joined(run(f"chain{i}", _begin_one, _advance_one, *own), 0)
+            return joined(run(f"chain{i}", _begin_one, _advance_one, *mine), 0)
 
     with bar:
         if method == "vectorized":
-            own = keys, begin["position"], inverse_mass
             return joined(run("all", _begin_all, _advance_all, *own), 1)
         chains = [one(0)]  # compiles for all
         workers = max(len(devices), cores())
