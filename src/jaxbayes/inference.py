@@ -12,6 +12,7 @@ import numpy as np
 import xarray
 from arviz_stats.base import array_stats
 from jax import lax
+from numpyro.infer import init_to_sample
 from numpyro.infer.hmc import hmc
 from tqdm.auto import tqdm
 
@@ -29,6 +30,7 @@ MOST_PARAMETERS = 100
 SOON = {"xla_backend_optimization_level": 0}
 TRIES, SEARCHES, MOST_STEPS = 1024, 16, 200  # draws of the prior, searches, their steps
 ROUNDS, COMPONENTS, FREEDOM, GUARD = 10, 8, 5, 0.15  # of importance sampling
+BLOCK = 500  # the most draws of a chain at a time
 
 
 class Optima(NamedTuple):
@@ -75,16 +77,24 @@ class Starts(NamedTuple):
     covariance: np.ndarray
 
 
-@functools.partial(jax.jit, static_argnames="density", compiler_options=SOON)
-def _from_prior(key, arrays, density):
-    """Draw vectors from the prior."""
-    keys = jax.random.split(key, TRIES)
-    return jax.vmap(lambda key: _density.start_by(density, arrays, key))(keys)
-
-
 @functools.partial(
-    jax.jit, static_argnames=("density", "batch"), compiler_options=SOON
+    jax.jit, static_argnames=("density", "strategy"), compiler_options=SOON
 )
+def _by_strategy(keys, arrays, density, strategy=init_to_sample):
+    """Return the vectors at which a strategy of NumPyro starts."""
+    start = functools.partial(_density.start_by, density, arrays, strategy)
+    return jax.vmap(start)(keys)
+
+
+def _prior(seed, arrays, density):
+    """Draw vectors from the prior."""
+    key = jax.random.key(seed, impl="unsafe_rbg")  # the soonest compiled
+    draws = np.asarray(_by_strategy(jax.random.split(key, TRIES), arrays, density))
+    draws = draws[np.all(np.isfinite(draws), axis=1)]
+    return np.resize(draws, (TRIES, _density.size(density)))
+
+
+@functools.partial(jax.jit, static_argnames=("density", "batch"), compiler_options=SOON)
 def _log_likelihoods(points, arrays, density, batch):
     """Return the log likelihoods at vectors, a few at once."""
     one = functools.partial(_density.log_likelihood, density, arrays)
@@ -193,10 +203,7 @@ def _search(model, data, seed):
     density, arrays = _density.describe(model, data)
     points = max(1, sum(array.size for array in arrays))
     batch = 2 ** int(np.log2(np.clip(1_000_000 / points, 1, TRIES)))
-    key = jax.random.key(seed, impl="unsafe_rbg")  # the soonest compiled
-    draws = np.asarray(_from_prior(key, arrays, density))
-    draws = draws[np.all(np.isfinite(draws), axis=1)]
-    draws = np.resize(draws, (TRIES, _density.size(density)))
+    draws = _prior(seed, arrays, density)
     values = _in_blocks(draws, arrays, density, batch)
     if not np.any(np.isfinite(values)):
         raise ValueError(
@@ -325,7 +332,7 @@ def starting_points(model, data, seed, *, num_chains=4):
         >>> print(starts.optima.log_weight.round(6))  # two labelings, equally good
         [ 0. -0.]
     """
-    _check_integer("seed", seed, None)
+    _check_integer("seed", seed, 0)
     _check_integer("num_chains", num_chains, 1)
     with jax.enable_x64(True):
         density, arrays, batch, draws, optima = _search(model, data, seed)
@@ -346,7 +353,7 @@ def starting_points(model, data, seed, *, num_chains=4):
 def _check_integer(name, value, least):
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} must be an integer, got {type(value).__name__}")
-    if least is not None and value < least:
+    if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
@@ -371,13 +378,14 @@ def _scatter(optima, optimum, rng, density, arrays, batch):
 def importance(model, data, seed, *, num_samples=10_000):
     """Draw independently from a posterior by importance sampling.
 
-    A multivariate t with 8 degrees of freedom, at first at the best optimum and as
-    wide as Laplace's approximation, is fitted to the posterior in a few rounds of
-    adaptive importance sampling with truncated weights (Ionides 2008; Cappé et al.
-    2008). From the last one, points are drawn until their weights are worth
-    ``num_samples`` independent draws; the weights are smoothed (PSIS, Vehtari et al.
-    2024) and exchanged for equal ones. All of it in double precision. Compiles once
-    for each model and shape of the data.
+    A mixture of multivariate t distributions with 5 degrees of freedom, at first one
+    at each optimum within :data:`REACH`, somewhat wider than Laplace's
+    approximation, is fitted to the posterior in a few rounds of adaptive importance
+    sampling with truncated weights (Ionides 2008; Cappé et al. 2008). From the last
+    one, points are drawn until their weights are worth ``num_samples`` independent
+    draws; the weights are smoothed (PSIS, Vehtari et al. 2024) and exchanged for
+    equal ones. All of it in double precision. Compiles once for each model and shape
+    of the data.
 
     Args:
         model: a NumPyro model, as in :func:`starting_points`.
@@ -399,7 +407,8 @@ def importance(model, data, seed, *, num_samples=10_000):
 
     Warns:
         RuntimeWarning: if k-hat is above 0.7, the weights being too uneven to be
-            believed, or if there is a second optimum, which these draws leave out.
+            believed, or if there is a second optimum within :data:`REACH`, with its
+            weight.
 
     Example:
         >>> from jaxbayes.data import simulate
@@ -410,7 +419,7 @@ def importance(model, data, seed, *, num_samples=10_000):
         >>> bool(tree.sample_stats["khat"] < 0.7)
         True
     """
-    _check_integer("seed", seed, None)
+    _check_integer("seed", seed, 0)
     _check_integer("num_samples", num_samples, 100)
     with jax.enable_x64(True):
         density, arrays, batch, _, optima = _search(model, data, seed)
@@ -535,7 +544,8 @@ def _even_out(log_weight, size):
     As long as few points carry most of the weight, its logarithm is halved.
     """
     log_weight = log_weight - np.max(log_weight)
-    while _kish(log_weight) < 10 * size:
+    enough = min(10 * size, np.sum(np.isfinite(log_weight)) / 2)
+    while _kish(log_weight) < enough:
         log_weight = log_weight / 2
     weight = np.exp(log_weight)
     weight = np.minimum(weight, np.mean(weight) * np.sqrt(len(weight)))
@@ -621,7 +631,7 @@ def sample(
         >>> print(mean.dims, mean.shape)
         ('chain', 'draw', 'component') (4, 2000, 2)
     """
-    _check_integer("seed", seed, None)
+    _check_integer("seed", seed, 0)
     for name, value, least in (
         ("num_chains", num_chains, 1),
         ("num_warmup", num_warmup, 0),
@@ -636,11 +646,13 @@ def sample(
         )
     with jax.enable_x64(True):
         density, arrays = _density.describe(model, data)
+        keys, more = jax.random.split(jax.random.key(seed), (2, num_chains))
+        position = None if start is None else _positions(start, more, density, arrays)
         folder = None
         if checkpoint is not None:
             settings = {
                 "seed": int(seed),
-                "start": _checkpoint.digest_of_start(start),
+                "start": None if position is None else _checkpoint.digest(position),
                 "num_chains": int(num_chains),
                 "num_warmup": int(num_warmup),
                 "num_samples": int(num_samples),
@@ -651,10 +663,9 @@ def sample(
             folder = _checkpoint.open_folder(checkpoint, density, arrays, settings)
         begin = _checkpoint.load(folder, "start")
         if begin is None:
-            begin = _begin_at(start, model, data, seed, num_chains, density, arrays)
+            begin = _begin_at(position, model, data, seed, num_chains, density, arrays)
             _checkpoint.save(folder, "start", begin)
         kernel = (target_accept, arrays, density, bool(dense_mass), int(num_warmup))
-        keys = jax.random.split(jax.random.key(seed), num_chains)
         drawn = _run_chains(
             keys, begin, kernel, num_samples, chain_method, folder, progress
         )
@@ -668,32 +679,40 @@ def sample(
         tree = _tree(density, arrays, drawn["z"], stats, _optima_of(begin, density))
         best = np.unravel_index(np.argmax(stats["lp"]), stats["lp"].shape)
         _, chi2 = _observe(drawn["z"][best], arrays, density)
-        supports = _density.bounds(density, arrays)
-    complaints = _complaints.of_chains(tree, chi2, _density.size(density), supports)
+        one, other = (
+            {
+                name: np.asarray(ends)
+                for name, ends in _bounds(key, arrays, density).items()
+            }
+            for key in jax.random.split(jax.random.key(0))
+        )
+        bounds = {k: v for k, v in one.items() if np.array_equal(v, other[k])}
+    complaints = _complaints.of_chains(tree, chi2, bounds)
     if complaints:
         warnings.warn("; ".join(complaints), RuntimeWarning, stacklevel=2)
     return tree
 
 
-def _begin_at(start, model, data, seed, num_chains, density, arrays):
+def _positions(start, keys, density, arrays):
+    """Return the vectors at which chains begin that are told where to."""
+    if isinstance(start, dict):
+        return _from_values(start, len(keys), density, arrays)
+    if not callable(start):
+        raise ValueError(f"start must be a dictionary or a strategy, got {start!r}")
+    return np.asarray(_by_strategy(keys, arrays, density, start))
+
+
+def _begin_at(position, model, data, seed, num_chains, density, arrays):
     """Return positions and covariances for chains to begin with, by name."""
-    if start is None:
+    if position is None:
         found = starting_points(model, data, seed, num_chains=num_chains)
         optima = {f"params.{k}": v for k, v in found.optima.params.items()}
         optima |= {k: v for k, v in found.optima._asdict().items() if k != "params"}
         optima = {f"optima.{name}": value for name, value in optima.items()}
         return {"position": found.position, "covariance": found.covariance, **optima}
-    if callable(start):
-        keys = jax.random.split(jax.random.key(seed), num_chains)
-        position = _by_strategy(keys, arrays, density, start)
-    elif isinstance(start, dict):
-        position = _from_values(start, num_chains, density, arrays)
-    else:
-        raise ValueError(f"start must be a dictionary or a strategy, got {start!r}")
-    draws = np.asarray(_from_prior(jax.random.key(seed), arrays, density))
-    scale = _scale(draws[np.all(np.isfinite(draws), axis=1)])
+    scale = _scale(_prior(seed, arrays, density))
     covariance = np.tile(np.diag(scale**2), (num_chains, 1, 1))
-    return {"position": np.asarray(position), "covariance": covariance}
+    return {"position": position, "covariance": covariance}
 
 
 def _optima_of(begin, density):
@@ -706,12 +725,6 @@ def _optima_of(begin, density):
     return Optima(params, *rest)
 
 
-@functools.partial(jax.jit, static_argnames=("density", "strategy"))
-def _by_strategy(keys, arrays, density, strategy):
-    """Return the vectors at which a strategy of NumPyro starts."""
-    return jax.vmap(lambda key: _density.start_by(density, arrays, key, strategy))(keys)
-
-
 def _from_values(start, num_chains, density, arrays):
     """Check starting points given as values of the sites; return them as vectors."""
     shapes = {site.name: (num_chains, *site.shape) for site in density.sites}
@@ -719,7 +732,8 @@ def _from_values(start, num_chains, density, arrays):
     if got != shapes:
         raise ValueError(f"start must have the shapes {shapes}, got {got}")
     values = {name: np.asarray(value, dtype=float) for name, value in start.items()}
-    position = jax.vmap(lambda one: _density.unconstrain(density, arrays, one))(values)
+    unconstrain = functools.partial(_density.unconstrain, density, arrays)
+    position = np.asarray(jax.vmap(unconstrain)(values))
     for name, part in jax.vmap(lambda z: _density.split(density, z))(position).items():
         if not np.all(np.isfinite(part)):
             raise ValueError(f"start must lie within the prior of {name}")
@@ -748,8 +762,8 @@ def _begin_chain(key, u, inverse_mass, scale, *kernel):
     return _nuts(key, u, inverse_mass, scale, *kernel)[0]
 
 
-def _advance(state, scale, steps, block, *kernel):
-    """Make at most ``block`` steps of a chain; return its state and its draws."""
+def _advance(state, scale, steps, *kernel):
+    """Make steps of a chain; return its state, and its draws if at most BLOCK."""
     inverse_mass = state.adapt_state.inverse_mass_matrix
     _, step = _nuts(state.rng_key, state.z, inverse_mass, scale, *kernel)
 
@@ -769,7 +783,7 @@ def _advance(state, scale, steps, block, *kernel):
         put = functools.partial(lax.dynamic_update_index_in_dim, index=i, axis=0)
         return state, jax.tree.map(put, draws, look(state))
 
-    empty = jax.tree.map(lambda v: jnp.zeros((block, *v.shape), v.dtype), look(state))
+    empty = jax.tree.map(lambda v: jnp.zeros((BLOCK, *v.shape), v.dtype), look(state))
     return lax.fori_loop(0, steps, body, (state, empty))
 
 
@@ -786,14 +800,14 @@ _begin_one = jax.jit(_begin_chain, static_argnums=(6, 7, 8), compiler_options=SO
 _begin_all = jax.jit(
     _each(_begin_chain, 4), static_argnums=(6, 7, 8), compiler_options=SOON
 )
-_advance_one = jax.jit(_advance, static_argnums=(3, 6, 7, 8))
-_advance_all = jax.jit(_each(_advance, 2), static_argnums=(3, 6, 7, 8))
+_advance_one = jax.jit(_advance, static_argnums=(5, 6, 7))
+_advance_all = jax.jit(_each(_advance, 2), static_argnums=(5, 6, 7))
 
 
 def _run_chains(keys, begin, kernel, num_samples, method, folder, progress):
     """Run chains, by blocks that are saved if there is a folder; return all draws."""
     num_chains, num_warmup = len(keys), kernel[-1]
-    block = max(100, -(-num_samples // 20))
+    block = min(BLOCK, max(100, -(-num_samples // 20)))
     steps = [min(block, num_samples - i) for i in range(0, num_samples, block)]
     # each direction in units of its width: NumPyro's adaptation takes it for about 1
     scale = np.sqrt(np.diagonal(begin["covariance"], axis1=1, axis2=2))
@@ -814,13 +828,13 @@ def _run_chains(keys, begin, kernel, num_samples, method, folder, progress):
                 if saved is None:
                     if i == 0:
                         state = first(*own, *kernel)
-                    state, draws = advance(state, own[-1], count, block, *kernel)
+                    state, draws = advance(state, own[-1], count, *kernel)
                     jax.block_until_ready(state)
                     saved = state, {} if i == 0 else draws
                     _checkpoint.save(folder, f"{name}-{i}", *saved)
                 state, draws = saved
                 if i:
-                    parts.append(jax.tree.map(np.asarray, draws))
+                    parts.append({k: np.asarray(v) for k, v in draws.items()})
                 bar.update(count * (num_chains if name == "all" else 1))
             return parts
 
@@ -882,3 +896,9 @@ def _tree(density, arrays, points, stats, optima):
 def _observe(z, arrays, density):
     """Return what was observed, and chi squared of it, at a vector."""
     return _density.observe(density, arrays, z)
+
+
+@functools.partial(jax.jit, static_argnames="density", compiler_options=SOON)
+def _bounds(key, arrays, density):
+    """Return the ends of the sites that have two."""
+    return _density.bounds(density, arrays, key)
