@@ -123,6 +123,36 @@ def whiten(basis, y, yerr, loc=0.0, scale=jnp.inf):
     return rows, values, jnp.sum(jnp.where(jnp.isinf(sigma), 0.0, norms))
 
 
+def take_out(columns, whole):
+    """Take the first column out of the others, as far as they lie along it.
+
+    Args:
+        columns: arrays of shape ``(M,)``, at least one.
+        whole: the square of the length that the first had at the beginning.
+
+    Returns:
+        The other columns, orthogonal to the first; a list of the length of the first
+        and of how far each of the others went along it; and whether that length is
+        more than 100 roundings of the whole. If it is not, nothing is to be had from
+        the first two, which are finite and have a derivative.
+
+    Example:
+        >>> first, other = jnp.array([3.0, 4.0]), jnp.array([1.0, 3.0])
+        >>> others, row, enough = take_out([first, other], 25.0)
+        >>> print(others[0], *row, enough)
+        [-0.8  0.6] 5.0 3.0 True
+    """
+    first, *others = columns
+    square = first @ first
+    rounding = 100 * jnp.finfo(first.dtype).eps
+    enough = ~(square <= rounding**2 * whole)
+    length = jnp.sqrt(jnp.where(enough, square, 1.0))
+    unit = first / length
+    along = [unit @ other for other in others]
+    others = [other - part * unit for other, part in zip(others, along, strict=True)]
+    return others, [length, *along], enough
+
+
 def gram_schmidt(rows, values):
     r"""Take out of the values, and of later columns, what each column explains.
 
@@ -153,18 +183,10 @@ def gram_schmidt(rows, values):
     size = lax.stop_gradient(jnp.max(jnp.abs(rows), axis=0))
     size = jnp.where(size > 0, size, 1.0)
     columns = [*(rows / size).T, values]
-    rounding = 100 * jnp.finfo(columns[0].dtype).eps
-    smallest = [rounding**2 * (column @ column) for column in columns[:-1]]
     triangle, full_rank = [], True
-    for j, limit in enumerate(smallest):
-        first, *columns = columns
-        square = first @ first
-        enough = ~(square <= limit)
-        length = jnp.sqrt(jnp.where(enough, square, 1.0))
-        unit = first / length
-        along = [unit @ column for column in columns]
-        columns = [c - part * unit for c, part in zip(columns, along, strict=True)]
-        triangle.append(jnp.stack([0.0 * length] * j + [length, *along]))
+    for j, whole in enumerate([column @ column for column in columns[:-1]]):
+        columns, row, enough = take_out(columns, whole)
+        triangle.append(jnp.stack([0.0 * whole] * j + row))
         full_rank &= enough
     triangle = jnp.stack(triangle)
     return triangle[:, :-1] * size, triangle[:, -1], columns[0], full_rank
