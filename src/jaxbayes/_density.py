@@ -79,7 +79,7 @@ def describe(model, data):
 @functools.lru_cache(maxsize=64)
 def _describe(model, structure, fixed, shapes):
     """Look at a model called with arguments of these shapes."""
-    seen, dims, computed = {}, {}, set()
+    seen, dims, computed, told = {}, {}, set(), []
 
     def look(arrays):
         args = jax.tree.unflatten(structure, _merge(fixed, arrays))
@@ -96,22 +96,23 @@ def _describe(model, structure, fixed, shapes):
                     )
                 free_shape = tuple(biject_to(fn.support).inverse_shape(shape))
                 seen[name] = Site(name, shape, free_shape)
-        return 0
+        if not seen:
+            raise ValueError("model has no latent site: nothing to infer")
+        sites = tuple(seen[name] for name in sorted(seen))
+        named = tuple(sorted((name, axes) for name, axes in dims.items() if axes))
+        told.append(Density(model, sites, bool(computed), named, structure, fixed))
+        return potential(told[0], arrays, jnp.zeros(size(told[0])))
 
     try:
         jax.eval_shape(look, shapes)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (AssertionError, AttributeError, TypeError, ValueError) as error:
         if str(error).startswith("model has"):
             raise
         raise ValueError(
-            f"model cannot be called with these {structure.num_children} arguments: "
-            f"{error}"
+            f"model cannot be called with these {len(structure.children())} "
+            f"arguments: {error}"
         ) from error
-    if not seen:
-        raise ValueError("model has no latent site: nothing to infer")
-    sites = tuple(seen[name] for name in sorted(seen))
-    named = tuple(sorted((name, axes) for name, axes in dims.items() if axes))
-    return Density(model, sites, bool(computed), named, structure, fixed)
+    return told[0]
 
 
 def _trace(model, args, key, strategy=init_to_sample):

@@ -567,7 +567,7 @@ def sample(
     num_chains=4,
     num_warmup=500,
     num_samples=2000,
-    target_accept=0.95,
+    target_accept=0.98,
     dense_mass=True,
     chain_method="sequential",
     checkpoint=None,
