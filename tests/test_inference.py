@@ -691,7 +691,7 @@ def test_recorded_posteriors_cover_the_truth():
 
 
 def test_posteriors_by_importance_cover_the_truth():
-    """Sixty data sets of two Gaussians, as the script has 400 of them."""
+    """Sixty data sets of two Gaussians, as the script has 300 of them."""
     calibration = script("calibration")
     keys = range(1000, 1060)
     rows = [calibration.run("importance", key, num_samples=1000) for key in keys]
@@ -857,7 +857,8 @@ SCRIPT = """
     import sys
     sys.path.insert(0, sys.argv[1])
     import test_inference as t
-    t.quiet(t.sample, t.line, t.line_and_truth(3)[1], 3, checkpoint=sys.argv[2], **t.LONG)
+    data, options = t.line_and_truth(3)[1], t.LONG
+    t.quiet(t.sample, t.line, data, 3, checkpoint=sys.argv[2], **options)
 """
 LONG = {"num_samples": 1200, "num_chains": 3}
 
@@ -983,7 +984,7 @@ def test_starts_belong_to_a_run(tmp_path):
 def test_a_foreign_folder_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
     data = line_and_truth(3)[1]
-    with pytest.raises(ValueError, match="must name a new folder, .* other files"):
+    with pytest.raises(ValueError, match=r"must name a new folder, .* other files"):
         sample(line, data, 3, checkpoint=tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
     with pytest.raises(ValueError, match="must name a new folder"):
@@ -1000,7 +1001,7 @@ def test_a_damaged_file_is_named_and_can_be_made_again(whole, tmp_path, name, ki
     content[middle] ^= 255
     (copy / name).write_bytes(content[:middle] if kind == "cut" else content)
     data = line_and_truth(3)[1]
-    with pytest.raises(ValueError, match="damaged file, .*delete it|holds a run with"):
+    with pytest.raises(ValueError, match=r"damaged file, .*delete it|holds a run with"):
         sample(line, data, 3, checkpoint=copy, **LONG)
     if name != "settings.json":
         (copy / name).unlink()
@@ -1112,7 +1113,7 @@ def test_what_importance_cannot_do_is_refused():
     y = np.random.default_rng(0).normal(size=120)
     with pytest.raises(ValueError, match="more than 100 parameters: draw with sample"):
         importance(many, (y,), 0)
-    with pytest.raises(ValueError, match="no optimum .* draw with sample"):
+    with pytest.raises(ValueError, match=r"no optimum .* draw with sample"):
         importance(schools, SCHOOLS, 0)
     with pytest.raises(ValueError, match="num_samples must be at least 100, got 99"):
         importance(line, line_and_truth(5)[1], 0, num_samples=99)

@@ -120,7 +120,7 @@ def load(folder, name, state=None):
     if not file or not file.exists():
         return None
     try:
-        with np.load(file, allow_pickle=False) as saved:
+        with file.open("rb") as stream, np.load(stream) as saved:
             arrays = dict(saved)
     except (OSError, EOFError, ValueError, BadZipFile, zlib.error):
         raise _damaged(file) from None

@@ -821,7 +821,7 @@ def _run_chains(keys, begin, kernel, num_samples, method, folder, progress):
 
     def run(name, first, advance, *own):
         with jax.enable_x64(True):
-            state = jax.eval_shape(first, *own, *kernel)
+            state = first.eval_shape(*own, *kernel)
             parts = []
             for i, count in enumerate([num_warmup, *steps]):
                 saved = _checkpoint.load(folder, f"{name}-{i}", state)
