@@ -63,8 +63,8 @@ function interactive(data) {
   const main = add(svg, "g", { "clip-path": "url(#drag-main)" });
   const strip = add(svg, "g", { "clip-path": "url(#drag-strip)" });
   const points = add(main, "path", { class: "points" });
-  const residuals = add(strip, "path", { class: "points" });
   const zero = add(strip, "path", { class: "zero" });
+  const residuals = add(strip, "path", { class: "points compressed" });
   const total = add(main, "path", { class: "sum" });
   const curves = GAUSSIANS.map((name) => add(main, "path", { class: name }));
   const handles = GAUSSIANS.flatMap((name, k) => ["peak", "side"].map((kind) => {
