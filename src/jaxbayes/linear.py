@@ -120,7 +120,8 @@ def whiten(basis, y, yerr, loc=0.0, scale=jnp.inf):
     rows = jnp.concatenate([basis, jnp.eye(k)]) / sigma[:, None]
     values = jnp.concatenate([y, broadcast(loc, k)]) / sigma
     norms = jnp.log(jnp.sqrt(2 * jnp.pi) * sigma)
-    return rows, values, jnp.sum(jnp.where(jnp.isinf(sigma), 0.0, norms))
+    norms = jnp.where(jnp.isinf(sigma), 0.0, norms)
+    return rows, values, jnp.sum(norms)
 
 
 def take_out(columns, whole):
@@ -184,7 +185,7 @@ def gram_schmidt(rows, values):
     size = jnp.where(size > 0, size, 1.0)
     columns = [*(rows / size).T, values]
     triangle, full_rank = [], True
-    for j, whole in enumerate([column @ column for column in columns[:-1]]):
+    for j, whole in enumerate([c @ c for c in columns[:-1]]):
         columns, row, enough = take_out(columns, whole)
         triangle.append(jnp.stack([0.0 * whole] * j + row))
         full_rank &= enough
@@ -312,7 +313,8 @@ def draw(key, basis, y, yerr, *, loc=0.0, scale=jnp.inf):
         2.5 0.25
     """
     mean, root = conditional(basis, y, yerr, loc=loc, scale=scale)
-    return mean + root @ jax.random.normal(key, mean.shape, mean.dtype)
+    noise = jax.random.normal(key, mean.shape, mean.dtype)
+    return mean + root @ noise
 
 
 def _problem(basis, y, yerr, loc, scale):
