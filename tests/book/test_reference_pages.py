@@ -65,8 +65,8 @@ def hand_over_without_numpyro(folder):
     """Give draws to ArviZ where NumPyro itself was not imported by name."""
     return print_python(
         "import arviz, jax\n"
-        "from numpyro.distributions import Normal\n"
         "from numpyro.infer import MCMC, NUTS\n"
+        "from numpyro.distributions import Normal\n"
         "from numpyro.primitives import sample\n"
         "kernel = NUTS(lambda: sample('a', Normal(0, 1)))\n"
         "mcmc = MCMC(kernel, num_warmup=5, num_samples=5, progress_bar=False)\n"
