@@ -208,7 +208,7 @@ def fit(profile, start, *, model=double_gaussian, method="lm"):
         profile: ``(x, y, yerr)``, see :func:`jaxbayes.data.check_profile`; x in any
             order. Each number of points is compiled anew, which takes longer than
             the fit. For many profiles of different lengths,
-            `:func:`jaxbayes.compression.compress`` first brings each to the same 64
+            :func:`jaxbayes.compression.compress` first brings each to the same 64
             points without loss; do not pad.
         start: array of shape ``(P,)``, real and finite, where the search begins.
         model: function of ``(params, x)``, traceable by JAX, with a result of

@@ -103,7 +103,6 @@ def test_what_chapters_should_teach_is_taught(taught):
         ("timing", "Timing"),
         ("timing", "best_time"),
         ("timing", "compile_time"),
-        ("hmc", "rebin"),
         ("posterior", "to_params"),
         ("posterior", "free_model"),
         ("labels", "triangle"),
