@@ -5,7 +5,7 @@
 
 const NAMES = ["amplitude", "mean", "width"];
 const GAUSSIANS = ["first", "second"];
-const X = [-5.7, 5.7], Y = [-0.4, 3.6], RESIDUAL = [-0.6, 0.6];
+const X = [-5.7, 5.7], Y = [-0.8, 3.6], RESIDUAL = [-0.6, 0.6];
 const MARGIN = { left: 34, right: 8 };
 const MAIN = { top: 8, bottom: 288 }, STRIP = { top: 304, bottom: 374 }, HEIGHT = 404;
 
