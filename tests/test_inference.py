@@ -37,7 +37,6 @@ from jaxbayes.models import (
     free_model,
     gaussian_sum,
     ordered_model,
-    to_params,
 )
 from jaxbayes.priors import OrderedUniform
 
@@ -89,16 +88,6 @@ def two_places():
     x = np.linspace(-5, 5, 60)
     bumps = double_gaussian([0.8, -2, 0.5, 0.8, 2, 0.5], x)
     return x, np.asarray(bumps, dtype=float), 0.3
-
-
-def wide_model(x, y, yerr):
-    """State two Gaussians with wide priors and no order."""
-    with numpyro.plate("component", 2):
-        amplitude = numpyro.sample("amplitude", dist.Uniform(0, 50))
-        mean = numpyro.sample("mean", dist.Uniform(-10, 10))
-        width = numpyro.sample("width", dist.Uniform(0.1, 5))
-    curve = double_gaussian(to_params(amplitude, mean, width), x)
-    numpyro.sample("y", NORMAL(curve, yerr), obs=y)
 
 
 LINES = np.array([3, 6557, 0.3, 5, 6559.6, 0.4, 2, 6562, 0.35])
@@ -165,6 +154,16 @@ def params_of(tree):
     )
 
 
+def script(name):
+    """Import a script of benchmarks/."""
+    folder = str(ROOT / "benchmarks")
+    sys.path.insert(0, folder)
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(folder)
+
+
 # starting points
 
 
@@ -186,9 +185,8 @@ def test_starts_in_other_units(seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_starts_with_wide_priors_are_at_both_images(seed):
     """Two peaks of 20 and 12, twice: nothing is clipped, and neither is left out."""
-    truth = np.array([20, -2, 0.8, 12, 2.5, 1.2])
-    data = simulate(seed, 200, params=truth)
-    starts = starting_points(wide_model, data, seed)
+    model, data, truth, _ = script("stuck").model_and_data("two peaks", 200, seed)
+    starts = starting_points(model, data, seed)
     np.testing.assert_allclose(starts.optima.log_weight[:2], 0, atol=1e-3)
     assert np.all(starts.optima.log_weight[2:] < -1000)
     assert sorted(starts.optimum) == [0, 0, 1, 1]
@@ -445,9 +443,9 @@ def assert_gaussian(draws, ess, mean, covariance):
 
 @pytest.fixture(scope="module")
 def runs():
-    """Draw from the posteriors of 40 lines; keep the truths, and what was said."""
+    """Draw from the posteriors of 30 lines; keep the truths, and what was said."""
     found = []
-    for key in range(40):
+    for key in range(30):
         truth, data = line_and_truth(key)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -464,10 +462,7 @@ def test_posterior_of_a_line_in_closed_form(runs):
 
 
 def test_sound_runs_are_silent(runs):
-    """At most one false alarm in a hundred runs: with 40, three have a chance of 1 %.
-
-    Of five it is less than 1e-4.
-    """
+    """At most one false alarm in a hundred runs: five of 30 once in 1e5 times."""
     said = [text for _, _, texts in runs for text in texts]
     assert len(said) < 5, said
 
@@ -529,9 +524,9 @@ def test_draws_do_not_depend_on_flag_number_or_method():
 
 def test_vectorized_chains_have_the_same_posterior():
     data = line_and_truth(2)[1]
-    tree = sample(line, data, 0, chain_method="vectorized")
-    assert of_line(tree).shape == (4, 2000, 2)
-    assert len(np.unique(of_line(tree)[:, 0, 0])) == 4
+    tree = sample(line, data, 0, chain_method="vectorized", num_chains=3)
+    assert of_line(tree).shape == (3, 2000, 2)
+    assert len(np.unique(of_line(tree)[:, 0, 0])) == 3
     ess = min(float(one) for one in arviz.ess(tree).data_vars.values())
     assert_gaussian(of_line(tree).reshape(-1, 2), ess, *in_closed_form(*data))
 
@@ -645,16 +640,6 @@ def test_chains_begin_by_a_strategy(strategy, corner):
     assert np.all((tree.posterior["mean"].values[..., 0] < -3.5) == corner)
 
 
-def script(name):
-    """Import a script of benchmarks/."""
-    folder = str(ROOT / "benchmarks")
-    sys.path.insert(0, folder)
-    try:
-        return importlib.import_module(name)
-    finally:
-        sys.path.remove(folder)
-
-
 @pytest.mark.parametrize(
     ("kind", "n"), [("tutorial", 200), ("fresh", 20_000), ("two peaks", 200)]
 )
@@ -691,10 +676,10 @@ def test_recorded_posteriors_cover_the_truth():
 
 
 def test_posteriors_by_importance_cover_the_truth():
-    """Sixty data sets of two Gaussians, as the script has 300 of them."""
+    """Forty data sets of two Gaussians, as the script has 300 of them."""
     calibration = script("calibration")
-    keys = range(1000, 1060)
-    rows = [calibration.run("importance", key, num_samples=1000) for key in keys]
+    keys = range(1000, 1040)
+    rows = [calibration.run("importance", key, num_samples=500) for key in keys]
     assert np.all(np.array(calibration.uniform(rows)) > 1e-4 / 6)
 
 
