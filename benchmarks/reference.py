@@ -1,7 +1,7 @@
 """Make the reference for the posterior of the tutorial's data, by two samplers.
 
-The first is NUTS on the ordered model with the cheap likelihood of ``cheap.py``, eight
-chains from ``starting_points``, in double precision. The second shares nothing with
+The first is NumPyro's NUTS on the ordered model and the compressed data, eight chains
+from ``starting_points``, in double precision. The second shares nothing with
 it: the stretch move of Goodman and Weare (2010), written out below in NumPy, in the
 parameters themselves, with bounds and order as zero density, and chi squared of all
 20,000 points. The two must agree within Monte Carlo error, or nothing is written.
@@ -22,14 +22,15 @@ from pathlib import Path
 import arviz
 import jax
 import numpy as np
-from cheap import compress, ordered_cheap
 from jax import lax
 from numpyro.infer import MCMC, NUTS, init_to_value
 from scipy import stats
 
+from jaxbayes.compression import compress
 from jaxbayes.data import PARAMETERS, simulate
 from jaxbayes.fitting import chi2_numpy
-from jaxbayes.inference import HIGH, LOW, SITES, starting_points, to_params
+from jaxbayes.inference import starting_points
+from jaxbayes.models import HIGH, LOW, SITES, ordered_model, to_params
 from jaxbayes.timing import machine
 
 REPORT = Path(__file__).with_name("reference.json")
@@ -47,7 +48,7 @@ def run_nuts(keys, data, starts):
     def run(arguments):
         key, start = arguments
         kernel = NUTS(
-            ordered_cheap,
+            ordered_model,
             dense_mass=True,
             target_accept_prob=0.98,
             init_strategy=init_to_value(values=start),
@@ -94,8 +95,9 @@ def main():
     profile = simulate(np.random.RandomState(0))
     begin = time.perf_counter()
     keys = jax.random.split(jax.random.key(0), CHAINS)
-    starts = starting_points(profile, 0, CHAINS)
-    found = run_nuts(keys, tuple(compress(profile)), starts)
+    small = compress(profile)
+    starts = starting_points(ordered_model, small, 0, num_chains=CHAINS).params
+    found = run_nuts(keys, small, starts)
     draws, diverging, gradients = (np.asarray(one) for one in found)
     of_each = {name: draws[..., i] for i, name in enumerate(PARAMETERS)}
     tree = arviz.from_dict({"posterior": of_each})
@@ -109,7 +111,7 @@ def main():
         return -chi2_numpy(params, *profile) / 2
 
     begin = time.perf_counter()
-    points = starting_points(profile, 1, WALKERS)
+    points = starting_points(ordered_model, small, 1, num_chains=WALKERS).params
     walkers = np.stack([points[name] for name in SITES], axis=-1).reshape(WALKERS, 6)
     kept = stretch(log_density, walkers, STEPS, np.random.default_rng(1))[BURN:]
     stretch_seconds = time.perf_counter() - begin

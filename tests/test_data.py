@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 from scipy.optimize import minimize
 
-from jaxbayes.data import TRUTH, Profile, check_profile, rebin, simulate
+from jaxbayes.data import TRUTH, Profile, check_profile, simulate
 from jaxbayes.fitting import chi2_numpy
 from jaxbayes.models import double_gaussian_numpy
 
@@ -238,52 +238,3 @@ def test_check_profile_leaves_the_input_alone():
 def test_check_profile_names_what_is_wrong(profile, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         check_profile(profile)
-
-
-UNEVEN = Profile(
-    np.sort(np.random.default_rng(1).normal(size=60)),
-    np.random.default_rng(2).normal(size=60),
-    np.random.default_rng(3).uniform(0.1, 2, 60),
-)
-
-
-@pytest.mark.parametrize("size", [1, np.int64(4), 60])
-def test_rebin_keeps_weighted_sums(size):
-    """The sums of the weights, and of x and y with them, stay the same."""
-    few = rebin(UNEVEN, size)
-    assert few.x.shape == few.y.shape == few.yerr.shape == (60 // size,)
-    sums = [np.stack([np.ones_like(p.x), p.x, p.y]) @ p.yerr**-2 for p in (UNEVEN, few)]
-    np.testing.assert_allclose(*sums, rtol=1e-12)
-
-
-def test_rebin_changes_chi2_of_a_constant_by_a_constant():
-    levels = np.array([[-3.0], [0.0], [40.0]])
-    before, after = (
-        np.sum(((p.y - levels) / p.yerr) ** 2, axis=1)
-        for p in (UNEVEN, rebin(UNEVEN, 5))
-    )
-    change = before - after
-    np.testing.assert_allclose(change, change[0], rtol=1e-9)
-
-
-def test_rebin_averages_within_groups():
-    few = rebin((np.arange(6.0), [0, 2, 4, 6, 1, 3], 0.5), 2)
-    np.testing.assert_allclose(few.x, [0.5, 2.5, 4.5])
-    np.testing.assert_allclose(few.y, [1, 5, 2])
-    np.testing.assert_allclose(few.yerr, 0.5 / np.sqrt(2))
-
-
-@pytest.mark.parametrize(
-    ("profile", "size", "error", "message"),
-    [
-        (UNEVEN, 7, ValueError, "size must divide the number of points, 60, got 7"),
-        (UNEVEN, 0, ValueError, "size must divide the number of points, 60, got 0"),
-        (UNEVEN, -5, ValueError, "size must divide the number of points, 60, got -5"),
-        (UNEVEN, 61, ValueError, "size must divide the number of points, 60, got 61"),
-        (UNEVEN, 2.0, TypeError, "size must be an integer, got float"),
-        (UNEVEN._replace(yerr=0), 2, ValueError, "yerr must be positive everywhere"),
-    ],
-)
-def test_rebin_refuses(profile, size, error, message):
-    with pytest.raises(error, match=message):
-        rebin(profile, size)

@@ -16,7 +16,7 @@ from scipy.integrate import quad
 from jaxbayes.linear import (
     conditional,
     draw,
-    full_rank_qr,
+    gram_schmidt,
     marginal_log_likelihood,
     polynomial_basis,
     whiten,
@@ -300,10 +300,23 @@ def test_rank_is_judged_by_rounding(dtype, n, k):
     for part, rank in ((0.0, False), (1e4 * eps, True)):
         other = part * np.linalg.norm(last) / np.sqrt(n) * RNG.normal(size=(n, 1))
         matrix = np.concatenate([columns, last + other], axis=1, dtype=dtype)
-        q, r, full_rank = full_rank_qr(jnp.asarray(matrix))
+        *_, full_rank = gram_schmidt(jnp.asarray(matrix), matrix[:, 0])
         assert full_rank == rank
-        if rank:
-            np.testing.assert_allclose(q @ r, matrix, atol=1e3 * eps)
+
+
+@pytest.mark.parametrize("near", [1e-3, 1e-6, 1e-10])
+def test_nearly_equal_columns_lose_no_more_than_they_must(near):
+    columns = RNG.normal(size=(30, 3))
+    columns[:, 2] = columns[:, 1] + near * RNG.normal(size=30)
+    values = RNG.normal(size=30)
+    r, z, rest, full_rank = gram_schmidt(jnp.asarray(columns), jnp.asarray(values))
+    assert full_rank
+    q, triangle = np.linalg.qr(columns)  # by Householder's reflections
+    signs = np.sign(np.diag(triangle))
+    np.testing.assert_allclose(r, triangle * signs[:, None], rtol=1e-14 / near)
+    np.testing.assert_allclose(z, q.T @ values * signs, rtol=1e-13 / near)
+    expected = values - q @ (q.T @ values)
+    np.testing.assert_allclose(rest, expected, atol=1e-14 / near)
 
 
 # the baseline

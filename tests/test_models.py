@@ -1,17 +1,35 @@
-"""The models against each other, against SciPy, and against their derivatives."""
+"""The models against each other, SciPy, their derivatives; as stated for NumPyro."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
+from numpyro import handlers
+from numpyro.infer import Predictive
+from numpyro.infer.util import log_density, potential_energy, unconstrain_fn
+from scipy import stats
 from scipy.stats import norm
 
-from jaxbayes.data import TRUTH
-from jaxbayes.models import double_gaussian, double_gaussian_numpy, gaussian_sum
+from jaxbayes.data import PARAMETERS, TRUTH, simulate
+from jaxbayes.fitting import chi2_numpy
+from jaxbayes.models import (
+    HIGH,
+    LOW,
+    SITES,
+    double_gaussian,
+    double_gaussian_numpy,
+    free_model,
+    gaussian_sum,
+    ordered_model,
+    to_params,
+)
 
+FALSE_ALARM = 1e-6  # how often a test of noise may fail if the code is right
 MODELS = [double_gaussian_numpy, double_gaussian, gaussian_sum]
 JAX_MODELS = MODELS[1:]
+STATED = [free_model, ordered_model]  # for NumPyro
+SMALL = simulate(0, 50)
 X = np.linspace(-5, 5, 101)
 PARAMS = [
     TRUTH,
@@ -108,3 +126,108 @@ def test_double_gaussian_needs_six_params(model, n):
 def test_gaussian_sum_needs_three_params_a_term(shape):
     with pytest.raises(ValueError, match="params must hold 3 values a Gaussian"):
         gaussian_sum(np.ones(shape), X)
+
+
+# the models that are stated for NumPyro
+
+
+def in_prior(n):
+    """Draw parameters from the prior of the ordered model, as dictionaries."""
+    pairs = np.random.default_rng(0).uniform(LOW, HIGH, (n, 6)).reshape(n, 2, 3)
+    pairs[:, :, 1].sort(axis=1)
+    return [{name: one[:, i] for i, name in enumerate(SITES)} for one in pairs]
+
+
+def test_params_are_in_their_order():
+    values = {"amplitude": TRUTH[[0, 3]], "mean": TRUTH[[1, 4]], "width": TRUTH[[2, 5]]}
+    np.testing.assert_allclose(to_params(**values), TRUTH, rtol=1e-6)
+    many = {name: np.broadcast_to(v, (3, 4, 2)) for name, v in values.items()}
+    params = to_params(**many)
+    assert params.shape == (3, 4, len(PARAMETERS))
+    np.testing.assert_allclose(params[2, 1], TRUTH, rtol=1e-6)
+
+
+@pytest.mark.parametrize("model", STATED)
+def test_ends_are_those_of_the_priors(model):
+    trace = handlers.trace(handlers.seed(model, 0)).get_trace(SMALL.x)
+    supports = [trace[name]["fn"].support for name in SITES]
+    for i, support in enumerate(supports):
+        assert np.all(support.lower_bound == LOW[i::3])
+        assert np.all(support.upper_bound == HIGH[i::3])
+
+
+@pytest.mark.parametrize(
+    ("flag", "rtol"), [(True, 1e-12), (False, 1e-5)], ids=["float64", "float32"]
+)
+@pytest.mark.parametrize("yerr", [0.7, np.linspace(0.1, 0.5, 50)], ids=["one", "many"])
+@pytest.mark.parametrize("model", STATED)
+def test_log_density_is_what_scipy_says(model, yerr, flag, rtol):
+    x, y = SMALL.x, SMALL.y
+    for values in in_prior(10):
+        params = np.stack([values[name] for name in SITES], axis=-1).ravel()
+        expected = stats.norm(double_gaussian_numpy(params, x), yerr).logpdf(y).sum()
+        expected += stats.uniform(LOW, HIGH - LOW).logpdf(params).sum()
+        expected += np.log(2) if model is ordered_model else 0  # one order of two
+        with jax.enable_x64(flag):
+            found, _ = log_density(model, (x, y, yerr), {}, values)
+        np.testing.assert_allclose(found, expected, rtol=rtol)
+
+
+@pytest.mark.parametrize("model", STATED)
+def test_log_density_is_minus_half_of_chi2(model):
+    first, second = in_prior(2)
+    params = [
+        np.stack([v[name] for name in SITES], -1).ravel() for v in (first, second)
+    ]
+    drop = np.diff([chi2_numpy(one, *SMALL) for one in params])
+    with jax.enable_x64(True):
+        rise = np.diff([log_density(model, SMALL, {}, v)[0] for v in (first, second)])
+    np.testing.assert_allclose(rise, -drop / 2, rtol=1e-12)
+
+
+def test_free_model_has_a_mirror_image_and_the_ordered_has_none():
+    values = in_prior(1)[0]
+    mirror = {name: value[::-1] for name, value in values.items()}
+    with jax.enable_x64(True):
+        there, image = (
+            log_density(free_model, SMALL, {}, v)[0] for v in (values, mirror)
+        )
+    np.testing.assert_allclose(there, image, rtol=1e-12)
+    with pytest.warns(UserWarning, match="Out-of-support"):
+        assert log_density(ordered_model, SMALL, {}, mirror)[0] == -np.inf
+
+
+@pytest.mark.parametrize("model", STATED)
+def test_gradients_are_finite_all_over_the_prior(model):
+    values = jax.tree.map(lambda *leaves: jnp.stack(leaves), *in_prior(20))
+
+    def energy(values):
+        start = unconstrain_fn(model, SMALL, {}, values)
+        return potential_energy(model, SMALL, {}, start)
+
+    gradients = jax.jit(jax.vmap(jax.grad(energy)))(values)
+    assert np.all([np.isfinite(leaf) for leaf in jax.tree.leaves(gradients)])
+
+
+@pytest.mark.parametrize("model", STATED)
+def test_prior_predictive(model):
+    n = 1000
+    drawn = Predictive(model, num_samples=n)(jax.random.key(0), SMALL.x)
+    assert {name: value.shape for name, value in drawn.items()} == {
+        "amplitude": (n, 2),
+        "mean": (n, 2),
+        "width": (n, 2),
+        "y": (n, 50),
+    }
+    ordered = np.mean(drawn["mean"][:, 0] <= drawn["mean"][:, 1])
+    assert ordered == 1 if model is ordered_model else 0.3 < ordered < 0.7
+    params = np.asarray(to_params(*(drawn[name] for name in SITES)))
+    assert np.all((params >= LOW) & (params <= HIGH))
+    noise = drawn["y"] - np.array([double_gaussian_numpy(p, SMALL.x) for p in params])
+    assert stats.kstest(noise.ravel() / 0.3, "norm").pvalue > FALSE_ALARM
+
+
+@pytest.mark.parametrize("model", STATED)
+def test_models_refuse_mismatched_data(model):
+    with pytest.raises(ValueError, match=r"y must have the shape of x, \(50,\), got"):
+        log_density(model, (SMALL.x, SMALL.y[:1], 0.3), {}, in_prior(1)[0])

@@ -5,7 +5,7 @@
 
 const NAMES = ["amplitude", "mean", "width"];
 const GAUSSIANS = ["first", "second"];
-const X = [-5.7, 5.7], Y = [-0.4, 3.6], RESIDUAL = [-0.6, 0.6];
+const X = [-5.7, 5.7], Y = [-0.8, 3.6], RESIDUAL = [-0.6, 0.6];
 const MARGIN = { left: 34, right: 8 };
 const MAIN = { top: 8, bottom: 288 }, STRIP = { top: 304, bottom: 374 }, HEIGHT = 404;
 
@@ -38,7 +38,7 @@ function set(element, attributes) {
 function chi2(data, params) {
   let total = data.constant;
   data.y.forEach((y, i) => {
-    total += ((y - sum(params, data.x[i])) / data.yerr) ** 2;
+    total += ((y - sum(params, data.x[i])) / data.yerr[i]) ** 2;
   });
   return total;
 }
@@ -55,7 +55,7 @@ function interactive(data) {
 
   // the plot; its sliders are read out, so the handles need no focus of their own
   const svg = add(root, "svg", { role: "img", height: HEIGHT, "aria-label":
-    "The averaged points, the two Gaussians and their sum; below, the residuals" });
+    "Some of the points, the two Gaussians and their sum; below, the compressed points less the sum" });
   const axes = add(svg, "g", { class: "axes" });
   const clips = { main: MAIN, strip: STRIP };
   for (const name in clips)
@@ -63,8 +63,8 @@ function interactive(data) {
   const main = add(svg, "g", { "clip-path": "url(#drag-main)" });
   const strip = add(svg, "g", { "clip-path": "url(#drag-strip)" });
   const points = add(main, "path", { class: "points" });
-  const residuals = add(strip, "path", { class: "points" });
   const zero = add(strip, "path", { class: "zero" });
+  const residuals = add(strip, "path", { class: "points compressed" });
   const total = add(main, "path", { class: "sum" });
   const curves = GAUSSIANS.map((name) => add(main, "path", { class: name }));
   const handles = GAUSSIANS.flatMap((name, k) => ["peak", "side"].map((kind) => {
@@ -132,8 +132,8 @@ function interactive(data) {
     for (const t of ticks(0, 3, 1))
       add(axes, "text", { x: MARGIN.left - 6, y: toY(t) + 4, class: "y" }, number(t));
     add(axes, "text", { x: MARGIN.left + 6, y: MAIN.top + 16 }, "points, two Gaussians, their sum");
-    add(axes, "text", { x: MARGIN.left + 6, y: STRIP.top + 16 }, "points less sum");
-    set(points, { d: dots(data.x.map(toX), data.y.map(toY)) });
+    add(axes, "text", { x: MARGIN.left + 6, y: STRIP.top + 16 }, "compressed points less sum");
+    set(points, { d: dots(data.shown[0].map(toX), data.shown[1].map(toY)) });
     set(zero, { d: line(X.map(toX), [0, 0].map(toResidual)) });
     show(params);
   }
@@ -202,6 +202,6 @@ function interactive(data) {
 
 for (const source of document.querySelectorAll("[data-drag]")) {
   const data = JSON.parse(source.dataset.drag);
-  data.x = data.y.map((_, i) => data.start + i * data.step);
+  [data.x, data.y, data.yerr] = data.compressed;
   interactive(data);
 }

@@ -8,8 +8,10 @@ import hashlib
 import json
 import os
 import re
+import zlib
 from importlib.metadata import version
 from pathlib import Path
+from zipfile import BadZipFile
 
 import jax
 import jax.numpy as jnp
@@ -26,15 +28,6 @@ def digest(*parts):
         found.update(part.encode() if text else np.ascontiguousarray(part).tobytes())
         found.update(b"|")
     return found.hexdigest()
-
-
-def digest_of_start(start):
-    """Say what a start is, in a way that can be compared."""
-    if isinstance(start, dict):
-        return digest(
-            *(p for k in sorted(start) for p in (k, np.asarray(start[k], float)))
-        )
-    return start if start is None else repr(start).partition(" at 0x")[0]
 
 
 def open_folder(name, density, arrays, settings):
@@ -57,7 +50,10 @@ def open_folder(name, density, arrays, settings):
     folder = Path(name)
     file = folder / "settings.json"
     if file.exists():
-        kept = json.loads(file.read_text())
+        try:
+            kept = json.loads(file.read_text())
+        except ValueError:
+            raise _damaged(file) from None
         other = [key for key in told if kept.get(key) != told[key]]
         if other:
             differ = ", ".join(
@@ -71,14 +67,22 @@ def open_folder(name, density, arrays, settings):
                 "another name, or delete the folder"
             )
     else:
-        if folder.exists() and any(folder.iterdir()):
+        # what begins with a dot may be of a run killed before it wrote its settings
+        if folder.is_file() or any(folder.glob("[!.]*")):
             raise ValueError(
-                f"checkpoint must be a new folder or one that holds a run, "
-                f"{str(folder)!r} holds other files"
+                f"checkpoint must name a new folder, or one that holds a run, got "
+                f"{str(folder)!r} with other files"
             )
         folder.mkdir(parents=True, exist_ok=True)
         write(file, lambda stream: stream.write(json.dumps(told, indent=1).encode()))
     return folder
+
+
+def _damaged(file):
+    return ValueError(
+        f"checkpoint has a damaged file, {str(file)!r}: delete it, and the same call "
+        "makes it again"
+    )
 
 
 def write(file, fill):
@@ -115,8 +119,11 @@ def load(folder, name, state=None):
     file = folder and folder / f"{name}.npz"
     if not file or not file.exists():
         return None
-    with np.load(file, allow_pickle=False) as saved:
-        arrays = dict(saved)
+    try:
+        with file.open("rb") as stream, np.load(stream) as saved:
+            arrays = dict(saved)
+    except (OSError, EOFError, ValueError, BadZipFile, zlib.error):
+        raise _damaged(file) from None
     if state is None:
         return {
             re.fullmatch(r"\['(.*)'\]", key)[1]: value for key, value in arrays.items()

@@ -5,6 +5,7 @@ holds the values of all latent sites in NumPyro's unconstrained space, sites in 
 order of their names. All functions are to be called in double precision.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -20,7 +21,12 @@ from numpyro.distributions import (
     constraints,
 )
 from numpyro.infer import init_to_sample
-from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
+from numpyro.infer.util import (
+    constrain_fn,
+    log_density,
+    potential_energy,
+    unconstrain_fn,
+)
 
 
 class Site(NamedTuple):
@@ -66,15 +72,18 @@ def describe(model, data):
     leaves, structure = jax.tree.flatten(data, is_leaf=_is_leaf)
     arrays = tuple(leaf for leaf in leaves if isinstance(leaf, np.ndarray))
     fixed = tuple(_Array if isinstance(leaf, np.ndarray) else leaf for leaf in leaves)
-    seen, dims, computed = {}, {}, set()
+    shapes = tuple(jax.ShapeDtypeStruct(v.shape, v.dtype) for v in arrays)
+    return _describe(model, structure, fixed, shapes), arrays
+
+
+@functools.lru_cache(maxsize=64)
+def _describe(model, structure, fixed, shapes):
+    """Look at a model called with arguments of these shapes."""
+    seen, dims, computed, told = {}, {}, set(), []
 
     def look(arrays):
         args = jax.tree.unflatten(structure, _merge(fixed, arrays))
-        seeded = handlers.seed(model, jax.random.key(0))
-        trace = handlers.trace(
-            handlers.substitute(seeded, substitute_fn=init_to_sample)
-        )
-        for name, site in trace.get_trace(*args).items():
+        for name, site in _trace(model, args, jax.random.key(0)).items():
             if site["type"] in ("sample", "deterministic"):
                 dims[name] = _axes(site)
             if site["type"] == "deterministic":
@@ -87,27 +96,37 @@ def describe(model, data):
                     )
                 free_shape = tuple(biject_to(fn.support).inverse_shape(shape))
                 seen[name] = Site(name, shape, free_shape)
-        return 0
+        if not seen:
+            raise ValueError("model has no latent site: nothing to infer")
+        sites = tuple(seen[name] for name in sorted(seen))
+        named = tuple(sorted((name, axes) for name, axes in dims.items() if axes))
+        told.append(Density(model, sites, bool(computed), named, structure, fixed))
+        return potential(told[0], arrays, jnp.zeros(size(told[0])))
 
     try:
-        jax.eval_shape(look, arrays)
-    except (ValueError, TypeError, AttributeError) as error:
+        jax.eval_shape(look, shapes)
+    except (AssertionError, AttributeError, TypeError, ValueError) as error:
         if str(error).startswith("model has"):
             raise
         raise ValueError(
-            f"model cannot be called with these {len(data)} arguments: {error}"
+            f"model cannot be called with these {len(structure.children())} "
+            f"arguments: {error}"
         ) from error
-    if not seen:
-        raise ValueError("model has no latent site: nothing to infer")
-    sites = tuple(seen[name] for name in sorted(seen))
-    named = tuple(sorted((name, axes) for name, axes in dims.items() if axes))
-    return Density(model, sites, bool(computed), named, structure, fixed), arrays
+    return told[0]
+
+
+def _trace(model, args, key, strategy=init_to_sample):
+    """Run a model, its latent sites by a strategy; return its sites."""
+    seeded = handlers.seed(model, key)
+    started = handlers.substitute(seeded, substitute_fn=strategy)
+    return handlers.trace(started).get_trace(*args)
 
 
 def _axes(site):
     """Name a site's axes after its plates, and as ``event_dims`` in ``infer`` says."""
     plates = sorted(site["cond_indep_stack"], key=lambda frame: frame.dim)
-    names = [frame.name for frame in plates] + list(site["infer"].get("event_dims", ()))
+    names = [frame.name for frame in plates]
+    names += site.get("infer", {}).get("event_dims", ())  # deterministic: no infer
     return tuple(names) if len(names) == jnp.ndim(site["value"]) else ()
 
 
@@ -126,7 +145,12 @@ def _as_array(path, value):
             f"{name} has {np.ma.count_masked(value)} masked values: drop them from "
             "every array, as in x[~y.mask]"
         )
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be an array, got rows of unlike length"
+        ) from None
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must be real numbers, got {array.dtype}")
     kind = float if array.dtype.kind == "f" else array.dtype.newbyteorder("=")
@@ -175,6 +199,14 @@ def potential(density, arrays, z):
     return jnp.where(jnp.isnan(value), jnp.inf, value)
 
 
+def log_likelihood(density, arrays, z):
+    """Return the log density of what was observed, factors included, at a vector."""
+    model = handlers.substitute(density.model, data=constrain(density, arrays, z))
+    model = handlers.block(model, hide=[site.name for site in density.sites])
+    seeded = handlers.seed(model, jax.random.key(0))
+    return log_density(seeded, arguments(density, arrays), {}, {})[0]
+
+
 def constrain(density, arrays, z, *, all_sites=False):
     """Return the values of the latent, or of all, sites at a vector."""
     args, values = arguments(density, arrays), split(density, z)
@@ -187,11 +219,9 @@ def unconstrain(density, arrays, values):
     return join(density, unconstrain_fn(density.model, args, {}, values))
 
 
-def start_by(density, arrays, key, strategy=init_to_sample):
-    """Return the vector at which a strategy of NumPyro starts; the prior by default."""
-    seeded = handlers.seed(density.model, key)
-    model = handlers.trace(handlers.substitute(seeded, substitute_fn=strategy))
-    trace = model.get_trace(*arguments(density, arrays))
+def start_by(density, arrays, strategy, key):
+    """Return the vector at which a strategy of NumPyro starts."""
+    trace = _trace(density.model, arguments(density, arrays), key, strategy)
     values = {site.name: trace[site.name]["value"] for site in density.sites}
     return unconstrain(density, arrays, values)
 
@@ -219,33 +249,22 @@ def observe(density, arrays, z):
     return seen, chi2
 
 
-def bounds(density, arrays):
-    """Return the ends of the sites whose support has two, as arrays of their shapes."""
+def bounds(density, arrays, key):
+    """Return the ends of the sites whose support has two, as arrays of their shapes.
 
-    def look(key, arrays):
-        seeded = handlers.seed(density.model, key)
-        model = handlers.trace(
-            handlers.substitute(seeded, substitute_fn=init_to_sample)
-        )
-        trace = model.get_trace(*arguments(density, arrays))
-        found = {}
-        for site in density.sites:
-            fn = trace[site.name]["fn"]
-            support = fn.support
-            while isinstance(support, type(constraints.independent(support, 1))):
-                support = support.base_constraint
-            if isinstance(support, constraints.interval):
-                ends = support.lower_bound, support.upper_bound
-                found[site.name] = [_fill(end, fn, site.shape) for end in ends]
-        return found
-
-    keys = jax.random.split(jax.random.key(0))
-    one, other = (jax.jit(look)(key, arrays) for key in keys)
-    return {
-        name: np.asarray(ends)
-        for name, ends in one.items()
-        if np.array_equal(ends, other[name])  # else they depend on other sites
-    }
+    Those that differ from one key to another depend on other sites.
+    """
+    trace = _trace(density.model, arguments(density, arrays), key)
+    found = {}
+    for site in density.sites:
+        fn = trace[site.name]["fn"]
+        support = fn.support
+        while isinstance(support, type(constraints.independent(support, 1))):
+            support = support.base_constraint
+        if isinstance(support, constraints.interval):
+            ends = support.lower_bound, support.upper_bound
+            found[site.name] = jnp.stack([_fill(end, fn, site.shape) for end in ends])
+    return found
 
 
 def _fill(end, fn, shape):

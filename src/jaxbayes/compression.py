@@ -26,7 +26,7 @@ class Moments(NamedTuple):
 
     With :math:`w = \sigma^{-2}` and :math:`T_k` the Chebyshev polynomials on the
     interval, mapped to [-1, 1]. The moments of two sets of points add with ``+``
-    (and :func:`sum`) to those of both together.
+    (and ``sum``) to those of both together.
 
     Attributes:
         interval: ``(low, high)``, on which the polynomials live (units of x).
@@ -66,7 +66,7 @@ class Moments(NamedTuple):
         return Moments(self.interval, *sums)
 
     def __radd__(self, other):
-        """Let :func:`sum` begin with its zero."""
+        """Let ``sum`` begin with its zero."""
         return self if isinstance(other, int) and other == 0 else NotImplemented
 
 

@@ -208,7 +208,7 @@ def fit(profile, start, *, model=double_gaussian, method="lm"):
         profile: ``(x, y, yerr)``, see :func:`jaxbayes.data.check_profile`; x in any
             order. Each number of points is compiled anew, which takes longer than
             the fit. For many profiles of different lengths,
-            ``jaxbayes.compression.compress`` first brings each to the same 64
+            :func:`jaxbayes.compression.compress` first brings each to the same 64
             points without loss; do not pad.
         start: array of shape ``(P,)``, real and finite, where the search begins.
         model: function of ``(params, x)``, traceable by JAX, with a result of
@@ -363,27 +363,29 @@ class _Place(NamedTuple):
 
 @functools.partial(jax.jit, static_argnames="model")
 def _derivatives(params, data, model):
-    """Return model and Jacobian in error bars, and the Hessian of chi squared."""
-    x, _, yerr = data
+    """Return the model in error bars, and of chi squared all up to the Hessian."""
+    x, y, yerr = data
 
     def twice(params):
         values = model(params, x) / yerr
         return values, values
 
     jacobian, values = jax.jacfwd(twice, has_aux=True)(params)
-    return values, jacobian, jax.hessian(chi2)(params, *data, model)
+    residuals = y / yerr - values
+    gradient = -2 * residuals @ jacobian
+    norms = jnp.sqrt(jnp.sum(jacobian**2, axis=0))
+    hessian = jax.hessian(chi2)(params, *data, model)
+    return values, jnp.sum(residuals**2), norms, gradient, hessian
 
 
 def _look(params, profile, model):
     """Measure chi squared about a point, and how far it is from the minimum."""
-    values, jacobian, hessian = map(np.asarray, _derivatives(params, profile, model))
-    data = profile.y / profile.yerr
-    residuals = data - values
-    value, gradient = residuals @ residuals, -2 * residuals @ jacobian
-    norms = np.sqrt(np.sum(jacobian**2, axis=0))
+    found = _derivatives(params, profile, model)
+    values, value, norms, gradient, hessian = map(np.asarray, found)
     eps, count = np.finfo(float).eps, values.size
     # left undecided: the rounding of the parameters, and 1000 times that of the data
-    rounding = np.sum(np.abs(params) * norms) ** 2 + 1e6 * (data @ data)
+    data = np.sum((profile.y / profile.yerr) ** 2)
+    rounding = np.sum(np.abs(params) * norms) ** 2 + 1e6 * data
     per_dof = value / max(count - params.size, 1)
     enough = 1e-6 * min(1.0, per_dof) + eps**2 * rounding
     cov, to_go = np.full_like(hessian, np.nan), np.inf

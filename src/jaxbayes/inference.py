@@ -12,6 +12,7 @@ import numpy as np
 import xarray
 from arviz_stats.base import array_stats
 from jax import lax
+from numpyro.infer import init_to_sample
 from numpyro.infer.hmc import hmc
 from tqdm.auto import tqdm
 
@@ -29,6 +30,7 @@ MOST_PARAMETERS = 100
 SOON = {"xla_backend_optimization_level": 0}
 TRIES, SEARCHES, MOST_STEPS = 1024, 16, 200  # draws of the prior, searches, their steps
 ROUNDS, COMPONENTS, FREEDOM, GUARD = 10, 8, 5, 0.15  # of importance sampling
+BLOCK = 500  # the most draws of a chain at a time
 
 
 class Optima(NamedTuple):
@@ -75,11 +77,37 @@ class Starts(NamedTuple):
     covariance: np.ndarray
 
 
-@functools.partial(jax.jit, static_argnames="density", compiler_options=SOON)
-def _from_prior(key, arrays, density):
+@functools.partial(
+    jax.jit, static_argnames=("density", "strategy"), compiler_options=SOON
+)
+def _by_strategy(keys, arrays, density, strategy=init_to_sample):
+    """Return the vectors at which a strategy of NumPyro starts."""
+    start = functools.partial(_density.start_by, density, arrays, strategy)
+    return jax.vmap(start)(keys)
+
+
+def _prior(seed, arrays, density):
     """Draw vectors from the prior."""
-    keys = jax.random.split(key, TRIES)
-    return jax.vmap(lambda key: _density.start_by(density, arrays, key))(keys)
+    key = jax.random.key(seed, impl="unsafe_rbg")  # the soonest compiled
+    draws = np.asarray(_by_strategy(jax.random.split(key, TRIES), arrays, density))
+    draws = draws[np.all(np.isfinite(draws), axis=1)]
+    return np.resize(draws, (TRIES, _density.size(density)))
+
+
+@functools.partial(jax.jit, static_argnames=("density", "batch"), compiler_options=SOON)
+def _log_likelihoods(points, arrays, density, batch):
+    """Return the log likelihoods at vectors, a few at once."""
+    one = functools.partial(_density.log_likelihood, density, arrays)
+    return lax.map(one, points, batch_size=batch)
+
+
+def _by_likelihood(draws, number, rng, density, arrays, batch):
+    """Choose among draws of the prior, with probabilities as their likelihoods."""
+    values = np.asarray(_log_likelihoods(draws, arrays, density, batch))
+    values = np.where(np.isnan(values), -np.inf, values)
+    # the largest sums with Gumbel's noise are such draws, without replacement
+    order = np.argsort(-(values + rng.gumbel(size=len(values))), kind="stable")
+    return np.resize(draws[order[:number]], (number, draws.shape[1]))
 
 
 @functools.partial(jax.jit, static_argnames=("density", "batch"))
@@ -169,16 +197,13 @@ def _descend(starts, scale, arrays, density):
 def _search(model, data, seed):
     """Look at a model and find its optima.
 
-    Returns its density and arrays, a dictionary of starts from the prior and their
-    scale, and the :class:`Optima`, which may be none.
+    Returns its density and arrays, how many points to evaluate at once, draws of the
+    prior, and the :class:`Optima`, which may be none.
     """
     density, arrays = _density.describe(model, data)
     points = max(1, sum(array.size for array in arrays))
     batch = 2 ** int(np.log2(np.clip(1_000_000 / points, 1, TRIES)))
-    key = jax.random.key(seed, impl="unsafe_rbg")  # the soonest compiled
-    draws = np.asarray(_from_prior(key, arrays, density))
-    draws = draws[np.all(np.isfinite(draws), axis=1)]
-    draws = np.resize(draws, (TRIES, _density.size(density)))
+    draws = _prior(seed, arrays, density)
     values = _in_blocks(draws, arrays, density, batch)
     if not np.any(np.isfinite(values)):
         raise ValueError(
@@ -189,11 +214,11 @@ def _search(model, data, seed):
     groups = np.arange(TRIES).reshape(SEARCHES, -1)
     lowest = np.argmin(np.where(np.isfinite(values), values, np.inf)[groups], axis=1)
     best = draws[groups[np.arange(SEARCHES), lowest]]
-    scale = _scale(draws)
     found = None
-    if len(scale) <= MOST_PARAMETERS:
-        found = [np.asarray(v) for v in _descend(best, scale, arrays, density)]
-    return density, arrays, batch, best, scale, _distinct(found, density, arrays)
+    if draws.shape[1] <= MOST_PARAMETERS:
+        found = _descend(best, _scale(draws), arrays, density)
+        found = [np.asarray(one) for one in found]
+    return density, arrays, batch, draws, _distinct(found, density, arrays)
 
 
 def _scale(draws):
@@ -276,7 +301,8 @@ def starting_points(model, data, seed, *, num_chains=4):
     for R-hat to show chains that do not come together.
 
     A model without an optimum, such as a centered hierarchy, or with more than
-    :data:`MOST_PARAMETERS` parameters, starts at the best of its prior draws.
+    :data:`MOST_PARAMETERS` parameters, starts at draws of its prior, chosen with
+    probabilities proportional to their likelihoods.
 
     Args:
         model: a NumPyro model; what it reads from outside its arguments stays as at
@@ -303,18 +329,18 @@ def starting_points(model, data, seed, *, num_chains=4):
         >>> starts = starting_points(free_model, simulate(0, 200), 0)
         >>> starts.params["mean"].shape
         (4, 2)
-        >>> print(starts.optima.log_weight.round(6))  # two labelings, equally good
-        [ 0. -0.]
+        >>> sorted(starts.optimum.tolist())  # two labelings, equally good
+        [0, 0, 1, 1]
     """
-    _check_integer("seed", seed, None)
+    _check_integer("seed", seed, 0)
     _check_integer("num_chains", num_chains, 1)
     with jax.enable_x64(True):
-        density, arrays, batch, best, scale, optima = _search(model, data, seed)
+        density, arrays, batch, draws, optima = _search(model, data, seed)
         rng = np.random.default_rng(seed)
         if not len(optima.log_weight):
-            position = np.resize(best, (num_chains, best.shape[1]))
+            position = _by_likelihood(draws, num_chains, rng, density, arrays, batch)
             optimum = np.full(num_chains, -1)
-            covariance = np.tile(np.diag(scale**2), (num_chains, 1, 1))
+            covariance = np.tile(np.diag(_scale(draws) ** 2), (num_chains, 1, 1))
         else:
             within = np.flatnonzero(optima.log_weight > -REACH)
             optimum = np.resize(within, num_chains)
@@ -327,7 +353,7 @@ def starting_points(model, data, seed, *, num_chains=4):
 def _check_integer(name, value, least):
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} must be an integer, got {type(value).__name__}")
-    if least is not None and value < least:
+    if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
@@ -352,13 +378,14 @@ def _scatter(optima, optimum, rng, density, arrays, batch):
 def importance(model, data, seed, *, num_samples=10_000):
     """Draw independently from a posterior by importance sampling.
 
-    A multivariate t with 8 degrees of freedom, at first at the best optimum and as
-    wide as Laplace's approximation, is fitted to the posterior in a few rounds of
-    adaptive importance sampling with truncated weights (Ionides 2008; Cappé et al.
-    2008). From the last one, points are drawn until their weights are worth
-    ``num_samples`` independent draws; the weights are smoothed (PSIS, Vehtari et al.
-    2024) and exchanged for equal ones. All of it in double precision. Compiles once
-    for each model and shape of the data.
+    A mixture of multivariate t distributions with 5 degrees of freedom, at first one
+    at each optimum within :data:`REACH`, somewhat wider than Laplace's
+    approximation, is fitted to the posterior in a few rounds of adaptive importance
+    sampling with truncated weights (Ionides 2008; Cappé et al. 2008). From the last
+    one, points are drawn until their weights are worth ``num_samples`` independent
+    draws; the weights are smoothed (PSIS, Vehtari et al. 2024) and exchanged for
+    equal ones. All of it in double precision. Compiles once for each model and shape
+    of the data.
 
     Args:
         model: a NumPyro model, as in :func:`starting_points`.
@@ -380,7 +407,8 @@ def importance(model, data, seed, *, num_samples=10_000):
 
     Warns:
         RuntimeWarning: if k-hat is above 0.7, the weights being too uneven to be
-            believed, or if there is a second optimum, which these draws leave out.
+            believed, or if there is a second optimum within :data:`REACH`, with its
+            weight.
 
     Example:
         >>> from jaxbayes.data import simulate
@@ -391,10 +419,10 @@ def importance(model, data, seed, *, num_samples=10_000):
         >>> bool(tree.sample_stats["khat"] < 0.7)
         True
     """
-    _check_integer("seed", seed, None)
+    _check_integer("seed", seed, 0)
     _check_integer("num_samples", num_samples, 100)
     with jax.enable_x64(True):
-        density, arrays, batch, _, _, optima = _search(model, data, seed)
+        density, arrays, batch, _, optima = _search(model, data, seed)
         if not len(optima.log_weight):
             raise ValueError(
                 "model has no optimum to begin with, or more than "
@@ -516,7 +544,8 @@ def _even_out(log_weight, size):
     As long as few points carry most of the weight, its logarithm is halved.
     """
     log_weight = log_weight - np.max(log_weight)
-    while _kish(log_weight) < 10 * size:
+    enough = min(10 * size, np.sum(np.isfinite(log_weight)) / 2)
+    while _kish(log_weight) < enough:
         log_weight = log_weight / 2
     weight = np.exp(log_weight)
     weight = np.minimum(weight, np.mean(weight) * np.sqrt(len(weight)))
@@ -538,7 +567,7 @@ def sample(
     num_chains=4,
     num_warmup=500,
     num_samples=2000,
-    target_accept=0.95,
+    target_accept=0.98,
     dense_mass=True,
     chain_method="sequential",
     checkpoint=None,
@@ -602,7 +631,7 @@ def sample(
         >>> print(mean.dims, mean.shape)
         ('chain', 'draw', 'component') (4, 2000, 2)
     """
-    _check_integer("seed", seed, None)
+    _check_integer("seed", seed, 0)
     for name, value, least in (
         ("num_chains", num_chains, 1),
         ("num_warmup", num_warmup, 0),
@@ -617,11 +646,13 @@ def sample(
         )
     with jax.enable_x64(True):
         density, arrays = _density.describe(model, data)
+        keys, more = jax.random.split(jax.random.key(seed), (2, num_chains))
+        position = None if start is None else _positions(start, more, density, arrays)
         folder = None
         if checkpoint is not None:
             settings = {
                 "seed": int(seed),
-                "start": _checkpoint.digest_of_start(start),
+                "start": None if position is None else _checkpoint.digest(position),
                 "num_chains": int(num_chains),
                 "num_warmup": int(num_warmup),
                 "num_samples": int(num_samples),
@@ -632,10 +663,9 @@ def sample(
             folder = _checkpoint.open_folder(checkpoint, density, arrays, settings)
         begin = _checkpoint.load(folder, "start")
         if begin is None:
-            begin = _begin_at(start, model, data, seed, num_chains, density, arrays)
+            begin = _begin_at(position, model, data, seed, num_chains, density, arrays)
             _checkpoint.save(folder, "start", begin)
         kernel = (target_accept, arrays, density, bool(dense_mass), int(num_warmup))
-        keys = jax.random.split(jax.random.key(seed), num_chains)
         drawn = _run_chains(
             keys, begin, kernel, num_samples, chain_method, folder, progress
         )
@@ -649,32 +679,40 @@ def sample(
         tree = _tree(density, arrays, drawn["z"], stats, _optima_of(begin, density))
         best = np.unravel_index(np.argmax(stats["lp"]), stats["lp"].shape)
         _, chi2 = _observe(drawn["z"][best], arrays, density)
-        supports = _density.bounds(density, arrays)
-    complaints = _complaints.of_chains(tree, chi2, _density.size(density), supports)
+        one, other = (
+            {
+                name: np.asarray(ends)
+                for name, ends in _bounds(key, arrays, density).items()
+            }
+            for key in jax.random.split(jax.random.key(0))
+        )
+        bounds = {k: v for k, v in one.items() if np.array_equal(v, other[k])}
+    complaints = _complaints.of_chains(tree, chi2, bounds)
     if complaints:
         warnings.warn("; ".join(complaints), RuntimeWarning, stacklevel=2)
     return tree
 
 
-def _begin_at(start, model, data, seed, num_chains, density, arrays):
+def _positions(start, keys, density, arrays):
+    """Return the vectors at which chains begin that are told where to."""
+    if isinstance(start, dict):
+        return _from_values(start, len(keys), density, arrays)
+    if not callable(start):
+        raise ValueError(f"start must be a dictionary or a strategy, got {start!r}")
+    return np.asarray(_by_strategy(keys, arrays, density, start))
+
+
+def _begin_at(position, model, data, seed, num_chains, density, arrays):
     """Return positions and covariances for chains to begin with, by name."""
-    if start is None:
+    if position is None:
         found = starting_points(model, data, seed, num_chains=num_chains)
         optima = {f"params.{k}": v for k, v in found.optima.params.items()}
         optima |= {k: v for k, v in found.optima._asdict().items() if k != "params"}
         optima = {f"optima.{name}": value for name, value in optima.items()}
         return {"position": found.position, "covariance": found.covariance, **optima}
-    if callable(start):
-        keys = jax.random.split(jax.random.key(seed), num_chains)
-        position = _by_strategy(keys, arrays, density, start)
-    elif isinstance(start, dict):
-        position = _from_values(start, num_chains, density, arrays)
-    else:
-        raise ValueError(f"start must be a dictionary or a strategy, got {start!r}")
-    draws = np.asarray(_from_prior(jax.random.key(seed), arrays, density))
-    scale = _scale(draws[np.all(np.isfinite(draws), axis=1)])
+    scale = _scale(_prior(seed, arrays, density))
     covariance = np.tile(np.diag(scale**2), (num_chains, 1, 1))
-    return {"position": np.asarray(position), "covariance": covariance}
+    return {"position": position, "covariance": covariance}
 
 
 def _optima_of(begin, density):
@@ -687,12 +725,6 @@ def _optima_of(begin, density):
     return Optima(params, *rest)
 
 
-@functools.partial(jax.jit, static_argnames=("density", "strategy"))
-def _by_strategy(keys, arrays, density, strategy):
-    """Return the vectors at which a strategy of NumPyro starts."""
-    return jax.vmap(lambda key: _density.start_by(density, arrays, key, strategy))(keys)
-
-
 def _from_values(start, num_chains, density, arrays):
     """Check starting points given as values of the sites; return them as vectors."""
     shapes = {site.name: (num_chains, *site.shape) for site in density.sites}
@@ -700,19 +732,22 @@ def _from_values(start, num_chains, density, arrays):
     if got != shapes:
         raise ValueError(f"start must have the shapes {shapes}, got {got}")
     values = {name: np.asarray(value, dtype=float) for name, value in start.items()}
-    position = jax.vmap(lambda one: _density.unconstrain(density, arrays, one))(values)
+    unconstrain = functools.partial(_density.unconstrain, density, arrays)
+    position = np.asarray(jax.vmap(unconstrain)(values))
     for name, part in jax.vmap(lambda z: _density.split(density, z))(position).items():
         if not np.all(np.isfinite(part)):
             raise ValueError(f"start must lie within the prior of {name}")
     return position
 
 
-def _nuts(key, z, inverse_mass, target, arrays, density, dense_mass, num_warmup):
-    """Make NumPyro's sampler; return its first state and its step."""
-    potential = functools.partial(_density.potential, density, arrays)
-    init, step = hmc(potential, algo="NUTS")
+def _nuts(key, u, inverse_mass, scale, *kernel):
+    """Make NumPyro's sampler of vectors ``scale * u``; return its state and step."""
+    target, arrays, density, dense_mass, num_warmup = kernel
+    init, step = hmc(
+        lambda u: _density.potential(density, arrays, scale * u), algo="NUTS"
+    )
     state = init(
-        z,
+        u,
         num_warmup,
         inverse_mass_matrix=inverse_mass,
         dense_mass=dense_mass,
@@ -722,19 +757,19 @@ def _nuts(key, z, inverse_mass, target, arrays, density, dense_mass, num_warmup)
     return state, step
 
 
-def _begin_chain(key, z, inverse_mass, *kernel):
+def _begin_chain(key, u, inverse_mass, scale, *kernel):
     """Return the state in which a chain begins."""
-    return _nuts(key, z, inverse_mass, *kernel)[0]
+    return _nuts(key, u, inverse_mass, scale, *kernel)[0]
 
 
-def _advance(state, steps, block, *kernel):
-    """Make at most ``block`` steps of a chain; return its state and its draws."""
+def _advance(state, scale, steps, *kernel):
+    """Make steps of a chain; return its state, and its draws if at most BLOCK."""
     inverse_mass = state.adapt_state.inverse_mass_matrix
-    _, step = _nuts(state.rng_key, state.z, inverse_mass, *kernel)
+    _, step = _nuts(state.rng_key, state.z, inverse_mass, scale, *kernel)
 
     def look(state):
         return {
-            "z": state.z,
+            "z": scale * state.z,
             "potential": state.potential_energy,
             "energy": state.energy,
             "accept_prob": state.accept_prob,
@@ -748,7 +783,7 @@ def _advance(state, steps, block, *kernel):
         put = functools.partial(lax.dynamic_update_index_in_dim, index=i, axis=0)
         return state, jax.tree.map(put, draws, look(state))
 
-    empty = jax.tree.map(lambda v: jnp.zeros((block, *v.shape), v.dtype), look(state))
+    empty = jax.tree.map(lambda v: jnp.zeros((BLOCK, *v.shape), v.dtype), look(state))
     return lax.fori_loop(0, steps, body, (state, empty))
 
 
@@ -761,42 +796,45 @@ def _each(function, first):
     return together
 
 
-_begin_one = jax.jit(_begin_chain, static_argnums=(5, 6, 7), compiler_options=SOON)
+_begin_one = jax.jit(_begin_chain, static_argnums=(6, 7, 8), compiler_options=SOON)
 _begin_all = jax.jit(
-    _each(_begin_chain, 3), static_argnums=(5, 6, 7), compiler_options=SOON
+    _each(_begin_chain, 4), static_argnums=(6, 7, 8), compiler_options=SOON
 )
-_advance_one = jax.jit(_advance, static_argnums=(2, 5, 6, 7))
-_advance_all = jax.jit(_each(_advance, 1), static_argnums=(2, 5, 6, 7))
+_advance_one = jax.jit(_advance, static_argnums=(5, 6, 7))
+_advance_all = jax.jit(_each(_advance, 2), static_argnums=(5, 6, 7))
 
 
 def _run_chains(keys, begin, kernel, num_samples, method, folder, progress):
     """Run chains, by blocks that are saved if there is a folder; return all draws."""
     num_chains, num_warmup = len(keys), kernel[-1]
-    block = max(100, -(-num_samples // 20))
+    block = min(BLOCK, max(100, -(-num_samples // 20)))
     steps = [min(block, num_samples - i) for i in range(0, num_samples, block)]
-    inverse_mass = np.asarray(begin["covariance"])
+    # each direction in units of its width: NumPyro's adaptation takes it for about 1
+    scale = np.sqrt(np.diagonal(begin["covariance"], axis1=1, axis2=2))
+    inverse_mass = begin["covariance"] / (scale[:, :, None] * scale[:, None])
     if not kernel[-2]:
-        inverse_mass = np.diagonal(inverse_mass, axis1=1, axis2=2)
+        inverse_mass = np.ones_like(scale)
+    own = keys, begin["position"] / scale, inverse_mass, scale
     devices = jax.local_devices() if method == "parallel" else [None]
     devices = devices if len(devices) > 1 else [None]
     bar = tqdm(total=num_chains * (num_warmup + num_samples), disable=not progress)
 
     def run(name, first, advance, *own):
         with jax.enable_x64(True):
-            state = jax.eval_shape(first, *own, *kernel)
+            state = first.eval_shape(*own, *kernel)
             parts = []
             for i, count in enumerate([num_warmup, *steps]):
                 saved = _checkpoint.load(folder, f"{name}-{i}", state)
                 if saved is None:
                     if i == 0:
                         state = first(*own, *kernel)
-                    state, draws = advance(state, count, block, *kernel)
+                    state, draws = advance(state, own[-1], count, *kernel)
                     jax.block_until_ready(state)
                     saved = state, {} if i == 0 else draws
                     _checkpoint.save(folder, f"{name}-{i}", *saved)
                 state, draws = saved
                 if i:
-                    parts.append(jax.tree.map(np.asarray, draws))
+                    parts.append({k: np.asarray(v) for k, v in draws.items()})
                 bar.update(count * (num_chains if name == "all" else 1))
             return parts
 
@@ -808,13 +846,12 @@ def _run_chains(keys, begin, kernel, num_samples, method, folder, progress):
         return {k: np.concatenate([part[k] for part in cut], axis) for k in cut[0]}
 
     def one(i):
-        own = keys[i], begin["position"][i], inverse_mass[i]
+        mine = (each[i] for each in own)
         with jax.default_device(devices[i % len(devices)]):
-            return joined(run(f"chain{i}", _begin_one, _advance_one, *own), 0)
+            return joined(run(f"chain{i}", _begin_one, _advance_one, *mine), 0)
 
     with bar:
         if method == "vectorized":
-            own = keys, begin["position"], inverse_mass
             return joined(run("all", _begin_all, _advance_all, *own), 1)
         chains = [one(0)]  # compiles for all
         workers = max(len(devices), cores())
@@ -859,3 +896,9 @@ def _tree(density, arrays, points, stats, optima):
 def _observe(z, arrays, density):
     """Return what was observed, and chi squared of it, at a vector."""
     return _density.observe(density, arrays, z)
+
+
+@functools.partial(jax.jit, static_argnames="density", compiler_options=SOON)
+def _bounds(key, arrays, density):
+    """Return the ends of the sites that have two."""
+    return _density.bounds(density, arrays, key)

@@ -120,39 +120,77 @@ def whiten(basis, y, yerr, loc=0.0, scale=jnp.inf):
     rows = jnp.concatenate([basis, jnp.eye(k)]) / sigma[:, None]
     values = jnp.concatenate([y, broadcast(loc, k)]) / sigma
     norms = jnp.log(jnp.sqrt(2 * jnp.pi) * sigma)
-    return rows, values, jnp.sum(jnp.where(jnp.isinf(sigma), 0.0, norms))
+    norms = jnp.where(jnp.isinf(sigma), 0.0, norms)
+    return rows, values, jnp.sum(norms)
 
 
-def full_rank_qr(rows):
-    """Factor a matrix into orthonormal columns and a triangle, if its rank allows.
+def take_out(columns, whole):
+    """Take the first column out of the others, as far as they lie along it.
 
-    Columns are scaled on the way, so that units do not matter. The rank is full if
-    each column has a part of at least 100 roundings, relative to its length, that
-    the columns before it do not have.
+    Args:
+        columns: arrays of shape ``(M,)``, at least one.
+        whole: the square of the length that the first had at the beginning.
+
+    Returns:
+        The other columns, orthogonal to the first; a list of the length of the first
+        and of how far each of the others went along it; and whether that length is
+        more than 100 roundings of the whole. If it is not, nothing is to be had from
+        the first two, which are finite and have a derivative.
+
+    Example:
+        >>> first, other = jnp.array([3.0, 4.0]), jnp.array([1.0, 3.0])
+        >>> others, row, enough = take_out([first, other], 25.0)
+        >>> print(others[0], *row, enough)
+        [-0.8  0.6] 5.0 3.0 True
+    """
+    first, *others = columns
+    square = first @ first
+    rounding = 100 * jnp.finfo(first.dtype).eps
+    enough = ~(square <= rounding**2 * whole)
+    length = jnp.sqrt(jnp.where(enough, square, 1.0))
+    unit = first / length
+    along = [unit @ other for other in others]
+    others = [other - part * unit for other, part in zip(others, along, strict=True)]
+    return others, [length, *along], enough
+
+
+def gram_schmidt(rows, values):
+    r"""Take out of the values, and of later columns, what each column explains.
+
+    The modified Gram-Schmidt process, with the values as one more column: as
+    accurate as Householder's QR for least squares (Björck 1967), and made of plain
+    array operations. Columns are scaled on the way, so that units do not matter.
 
     Args:
         rows: array of shape ``(M, K)``, M not below K.
+        values: array of shape ``(M,)``.
 
     Returns:
-        ``q`` of shape ``(M, K)`` and ``r`` of shape ``(K, K)`` with ``q @ r`` equal to
-        ``rows``, and whether the rank is full. If it is not, ``q`` and ``r`` are
-        finite factors of another matrix, with derivatives of zero.
+        ``r`` of shape ``(K, K)``, upper triangular with positive diagonal, ``z`` of
+        shape ``(K,)`` and ``rest`` of shape ``(M,)``, such that
+        :math:`|\text{values} - \text{rows}\, a|^2 = |z - r a|^2 + |\text{rest}|^2`
+        for any a; and whether the rank is full: each column keeps more than 100
+        roundings of its length. If not, the other three are finite but mean nothing.
 
     Example:
-        >>> q, r, full_rank = full_rank_qr(jnp.array([[3.0, 1.0], [4.0, 1.0]]))
-        >>> print(jnp.abs(r[0, 0]), full_rank)
-        5.0 True
-        >>> print(full_rank_qr(jnp.ones((3, 2)))[2])
+        >>> rows, values = jnp.array([[3.0, 1.0], [4.0, 3.0]]), jnp.array([4.0, 7.0])
+        >>> r, z, rest, full_rank = gram_schmidt(rows, values)
+        >>> print(r, z, full_rank)
+        [[5. 3.]
+         [0. 1.]] [8. 1.] True
+        >>> print(gram_schmidt(jnp.ones((2, 2)), values)[3])
         False
     """
     size = lax.stop_gradient(jnp.max(jnp.abs(rows), axis=0))
     size = jnp.where(size > 0, size, 1.0)
-    scaled = rows / size
-    r = jnp.linalg.qr(lax.stop_gradient(scaled), mode="r")
-    rounding = 100 * jnp.finfo(r.dtype).eps * jnp.linalg.norm(r, axis=0)
-    full_rank = jnp.all(~(jnp.abs(jnp.diag(r)) <= rounding))
-    q, r = jnp.linalg.qr(jnp.where(full_rank, scaled, jnp.eye(*rows.shape)))
-    return q, r * size, full_rank
+    columns = [*(rows / size).T, values]
+    triangle, full_rank = [], True
+    for j, whole in enumerate([c @ c for c in columns[:-1]]):
+        columns, row, enough = take_out(columns, whole)
+        triangle.append(jnp.stack([0.0 * whole] * j + row))
+        full_rank &= enough
+    triangle = jnp.stack(triangle)
+    return triangle[:, :-1] * size, triangle[:, -1], columns[0], full_rank
 
 
 def marginal_log_likelihood(basis, y, yerr, *, loc=0.0, scale=jnp.inf):
@@ -160,8 +198,8 @@ def marginal_log_likelihood(basis, y, yerr, *, loc=0.0, scale=jnp.inf):
 
     The logarithm of :math:`\int N(y \mid B a, \sigma)\, p(a)\, da`, all constants
     included, with independent priors of the amplitudes that are Gaussian or, where
-    ``scale`` is infinite, flat with density 1. By QR decomposition (Golub and
-    Pereyra's variable projection, and the determinant). Works under
+    ``scale`` is infinite, flat with density 1: chi squared at the best amplitudes
+    (Golub and Pereyra's variable projection), and a determinant. Works under
     :func:`jax.jit`, :func:`jax.grad` and :func:`jax.vmap`.
 
     A flat prior is improper. Where its columns are linearly dependent, as those of
@@ -200,10 +238,9 @@ def marginal_log_likelihood(basis, y, yerr, *, loc=0.0, scale=jnp.inf):
         -2.2655
     """
     rows, values, log_norm = whiten(basis, y, yerr, loc, scale)
-    q, r, full_rank = full_rank_qr(rows)
-    rest = values - q @ (q.T @ values)
+    r, _, rest, full_rank = gram_schmidt(rows, values)
     log_volume = jnp.log(2 * jnp.pi) * len(r) / 2
-    log_volume -= jnp.sum(jnp.log(jnp.abs(jnp.diag(r))))
+    log_volume -= jnp.sum(jnp.log(jnp.diag(r)))
     value = -rest @ rest / 2 + log_volume - log_norm
     return jnp.where(full_rank, value, -jnp.inf)
 
@@ -231,14 +268,14 @@ def conditional(basis, y, yerr, *, loc=0.0, scale=jnp.inf):
         Four measurements of one number with error 0.5:
 
         >>> mean, root = conditional(jnp.ones((4, 1)), jnp.array([1.0, 2, 3, 4]), 0.5)
-        >>> print(mean, abs(root))
+        >>> print(mean, root)
         [2.5] [[0.25]]
     """
     rows, values, _ = whiten(basis, y, yerr, loc, scale)
-    q, r, full_rank = full_rank_qr(rows)
+    r, z, _, full_rank = gram_schmidt(rows, values)
     root = solve_triangular(r, jnp.eye(len(r)))
     root = jnp.where(full_rank, root, jnp.nan)
-    return root @ (q.T @ values), root
+    return root @ z, root
 
 
 def draw(key, basis, y, yerr, *, loc=0.0, scale=jnp.inf):
@@ -276,7 +313,8 @@ def draw(key, basis, y, yerr, *, loc=0.0, scale=jnp.inf):
         2.5 0.25
     """
     mean, root = conditional(basis, y, yerr, loc=loc, scale=scale)
-    return mean + root @ jax.random.normal(key, mean.shape, mean.dtype)
+    noise = jax.random.normal(key, mean.shape, mean.dtype)
+    return mean + root @ noise
 
 
 def _problem(basis, y, yerr, loc, scale):

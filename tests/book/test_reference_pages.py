@@ -61,6 +61,20 @@ def import_as_jupyter_does(folder):
     )
 
 
+def hand_over_without_numpyro(folder):
+    """Give draws to ArviZ where NumPyro itself was not imported by name."""
+    return print_python(
+        "import arviz, jax\n"
+        "from numpyro.infer import MCMC, NUTS\n"
+        "from numpyro.distributions import Normal\n"
+        "from numpyro.primitives import sample\n"
+        "kernel = NUTS(lambda: sample('a', Normal(0, 1)))\n"
+        "mcmc = MCMC(kernel, num_warmup=5, num_samples=5, progress_bar=False)\n"
+        "mcmc.run(jax.random.key(0))\n"
+        "arviz.from_numpyro(mcmc)"
+    )
+
+
 def pip(folder, *args):
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *args]
     return run(command, cwd=folder, capture_output=True, text=True).stderr
@@ -96,6 +110,7 @@ def install_another_file(folder):
 BY_A_TEST = {
     "An NVIDIA GPU may be present": have_a_card,
     "TqdmWarning: IProgress not found": import_as_jupyter_does,
+    "AttributeError: module 'numpyro.infer'": hand_over_without_numpyro,
     "Install Python 3.12 or newer": ask_for_no_python,
     "ERROR: Package 'jaxbayes' requires a different": install_for_a_newer_python,
     "ERROR: THESE PACKAGES DO NOT MATCH": install_another_file,
