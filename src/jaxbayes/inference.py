@@ -26,11 +26,15 @@ CHAIN_METHODS = ("sequential", "parallel", "vectorized")
 REACH = 10.0
 #: The most parameters for which optima are searched, by second derivatives.
 MOST_PARAMETERS = 100
-#: Compile soon rather than well, what runs once.
-SOON = {"xla_backend_optimization_level": 0}
-TRIES, SEARCHES, MOST_STEPS = 1024, 16, 200  # draws of the prior, searches, their steps
-ROUNDS, COMPONENTS, FREEDOM, GUARD = 10, 8, 5, 0.15  # of importance sampling
-BLOCK = 500  # the most draws of a chain at a time
+# compile soon rather than well, what runs once
+_SOON = {"xla_backend_optimization_level": 0}
+_TRIES, _SEARCHES, _MOST_STEPS = (
+    1024,
+    16,
+    200,
+)  # draws of the prior, searches, their steps
+_ROUNDS, _COMPONENTS, _FREEDOM, _GUARD = 10, 8, 5, 0.15  # of importance sampling
+_BLOCK = 500  # the most draws of a chain at a time
 
 
 class Optima(NamedTuple):
@@ -78,7 +82,7 @@ class Starts(NamedTuple):
 
 
 @functools.partial(
-    jax.jit, static_argnames=("density", "strategy"), compiler_options=SOON
+    jax.jit, static_argnames=("density", "strategy"), compiler_options=_SOON
 )
 def _by_strategy(keys, arrays, density, strategy=init_to_sample):
     """Return the vectors at which a strategy of NumPyro starts."""
@@ -89,12 +93,14 @@ def _by_strategy(keys, arrays, density, strategy=init_to_sample):
 def _prior(seed, arrays, density):
     """Draw vectors from the prior."""
     key = jax.random.key(seed, impl="unsafe_rbg")  # the soonest compiled
-    draws = np.asarray(_by_strategy(jax.random.split(key, TRIES), arrays, density))
+    draws = np.asarray(_by_strategy(jax.random.split(key, _TRIES), arrays, density))
     draws = draws[np.all(np.isfinite(draws), axis=1)]
-    return np.resize(draws, (TRIES, _density.size(density)))
+    return np.resize(draws, (_TRIES, _density.size(density)))
 
 
-@functools.partial(jax.jit, static_argnames=("density", "batch"), compiler_options=SOON)
+@functools.partial(
+    jax.jit, static_argnames=("density", "batch"), compiler_options=_SOON
+)
 def _log_likelihoods(points, arrays, density, batch):
     """Return the log likelihoods at vectors, a few at once."""
     one = functools.partial(_density.log_likelihood, density, arrays)
@@ -119,8 +125,8 @@ def _potentials(points, arrays, density, batch):
 
 def _in_blocks(points, arrays, density, batch):
     """Return minus the log densities of any number of vectors, by one program."""
-    blocks = -(-len(points) // TRIES)
-    padded = np.resize(points, (blocks, TRIES, points.shape[1]))
+    blocks = -(-len(points) // _TRIES)
+    padded = np.resize(points, (blocks, _TRIES, points.shape[1]))
     values = [_potentials(block, arrays, density, batch) for block in padded]
     return np.concatenate(values)[: len(points)]
 
@@ -174,7 +180,7 @@ def _descend(starts, scale, arrays, density):
     def unfinished(state):
         i, _, _, _, hessian, damping, remaining = state
         stuck = damping > 1e12 * (1 + jnp.max(jnp.abs(hessian)))
-        return (i < MOST_STEPS) & ~stuck & ~(remaining < 1e-10)
+        return (i < _MOST_STEPS) & ~stuck & ~(remaining < 1e-10)
 
     def one(z):
         start = 0, z / scale, jnp.inf, jnp.zeros(size), jnp.eye(size), 1.0, jnp.inf
@@ -202,18 +208,18 @@ def _search(model, data, seed):
     """
     density, arrays = _density.describe(model, data)
     points = max(1, sum(array.size for array in arrays))
-    batch = 2 ** int(np.log2(np.clip(1_000_000 / points, 1, TRIES)))
+    batch = 2 ** int(np.log2(np.clip(1_000_000 / points, 1, _TRIES)))
     draws = _prior(seed, arrays, density)
     values = _in_blocks(draws, arrays, density, batch)
     if not np.any(np.isfinite(values)):
         raise ValueError(
             "model has no finite density at any of "
-            f"{TRIES} draws of its prior; {_whats_odd(arrays)}"
+            f"{_TRIES} draws of its prior; {_whats_odd(arrays)}"
         )
     # the best of each of many groups: good, and not all in one place
-    groups = np.arange(TRIES).reshape(SEARCHES, -1)
+    groups = np.arange(_TRIES).reshape(_SEARCHES, -1)
     lowest = np.argmin(np.where(np.isfinite(values), values, np.inf)[groups], axis=1)
-    best = draws[groups[np.arange(SEARCHES), lowest]]
+    best = draws[groups[np.arange(_SEARCHES), lowest]]
     found = None
     if draws.shape[1] <= MOST_PARAMETERS:
         found = _descend(best, _scale(draws), arrays, density)
@@ -238,7 +244,7 @@ def _whats_odd(arrays):
 
 
 @functools.partial(
-    jax.jit, static_argnames=("density", "all_sites"), compiler_options=SOON
+    jax.jit, static_argnames=("density", "all_sites"), compiler_options=_SOON
 )
 def _constrain(points, arrays, density, all_sites):
     """Return the values of the latent, or of all, sites at a block of vectors."""
@@ -431,20 +437,20 @@ def importance(model, data, seed, *, num_samples=10_000):
         rng = np.random.default_rng(seed)
 
         def propose(blocks):
-            points, log_q, share = _draw(rng, mixture, blocks * TRIES)
+            points, log_q, share = _draw(rng, mixture, blocks * _TRIES)
             lp = -_in_blocks(points, arrays, density, batch)
             return points, lp, lp - log_q, share
 
         mixture = _first_mixture(optima)
-        for i in range(ROUNDS):
+        for i in range(_ROUNDS):
             points, _, log_weight, share = propose(4)
             share = share if i else None
             mixture = _refit(rng, points, log_weight, share)
-        points, lp, log_weight, _ = propose(-(-2 * num_samples // TRIES))
+        points, lp, log_weight, _ = propose(-(-2 * num_samples // _TRIES))
         while _kish(log_weight) < num_samples and len(points) < 50 * num_samples:
             share = max(_kish(log_weight) / len(points), 0.01)
             missing = 1.05 * num_samples / share - len(points)
-            more = propose(int(np.clip(np.ceil(missing / TRIES), 1, 100)))
+            more = propose(int(np.clip(np.ceil(missing / _TRIES), 1, 100)))
             points = np.concatenate([points, more[0]])
             lp, log_weight = np.append(lp, more[1]), np.append(log_weight, more[2])
         smoothed, khat = array_stats.psislw(-log_weight)
@@ -467,7 +473,7 @@ def importance(model, data, seed, *, num_samples=10_000):
 
 
 class _Mixture(NamedTuple):
-    """A mixture of multivariate t distributions with FREEDOM degrees of freedom."""
+    """A mixture of multivariate t distributions with _FREEDOM degrees of freedom."""
 
     weight: np.ndarray  # (K,)
     center: np.ndarray  # (K, P)
@@ -483,7 +489,7 @@ def _draw(rng, mixture, number):
     half = np.linalg.cholesky(mixture.spread)
     counts = rng.multinomial(number, mixture.weight)
     noise = rng.standard_normal((number, size))
-    noise /= np.sqrt(rng.chisquare(FREEDOM, (number, 1)) / FREEDOM)
+    noise /= np.sqrt(rng.chisquare(_FREEDOM, (number, 1)) / _FREEDOM)
     parts = np.split(noise, np.cumsum(counts)[:-1])
     points = [c + n @ h.T for c, n, h in zip(mixture.center, parts, half, strict=True)]
     points = np.concatenate(points)
@@ -492,7 +498,7 @@ def _draw(rng, mixture, number):
     for weight, center, h, unit in zip(*mixture[:2], half, inverse, strict=True):
         far = np.sum((unit @ (points - center).T) ** 2, axis=0)
         norm = np.log(weight) - np.sum(np.log(np.diag(h)))
-        log_q.append(norm - (FREEDOM + size) / 2 * np.log1p(far / FREEDOM))
+        log_q.append(norm - (_FREEDOM + size) / 2 * np.log1p(far / _FREEDOM))
     log_sum = np.logaddexp.reduce(log_q, axis=0)
     return points, log_sum, np.exp(log_q - log_sum)
 
@@ -515,18 +521,18 @@ def _refit(rng, points, log_weight, share):
     weight = _even_out(log_weight, points.shape[1])
     center, spread = _mean_and_covariance(points, weight)
     if share is None:
-        centers = points[rng.choice(len(points), COMPONENTS, p=weight)]
-        spreads = np.tile(0.6 * spread, (COMPONENTS, 1, 1))
-        parts = np.full(COMPONENTS, 1 / COMPONENTS)
+        centers = points[rng.choice(len(points), _COMPONENTS, p=weight)]
+        spreads = np.tile(0.6 * spread, (_COMPONENTS, 1, 1))
+        parts = np.full(_COMPONENTS, 1 / _COMPONENTS)
     else:
-        parts = share[:COMPONENTS] @ weight
-        each = share[:COMPONENTS] * weight / np.maximum(parts, 1e-300)[:, None]
+        parts = share[:_COMPONENTS] @ weight
+        each = share[:_COMPONENTS] * weight / np.maximum(parts, 1e-300)[:, None]
         fitted = [_mean_and_covariance(points, one) for one in each]
         centers = np.array([c for c, _ in fitted])
         spreads = np.array([s for _, s in fitted]) + 0.02 * spread
         parts = np.maximum(parts / np.sum(parts), 0.02)
     return _Mixture(
-        np.append((1 - GUARD) * parts / np.sum(parts), GUARD),
+        np.append((1 - _GUARD) * parts / np.sum(parts), _GUARD),
         np.concatenate([centers, center[None]]),
         np.concatenate([spreads, 3 * spread[None]]),
     )
@@ -763,7 +769,7 @@ def _begin_chain(key, u, inverse_mass, scale, *kernel):
 
 
 def _advance(state, scale, steps, *kernel):
-    """Make steps of a chain; return its state, and its draws if at most BLOCK."""
+    """Make steps of a chain; return its state, and its draws if at most _BLOCK."""
     inverse_mass = state.adapt_state.inverse_mass_matrix
     _, step = _nuts(state.rng_key, state.z, inverse_mass, scale, *kernel)
 
@@ -783,7 +789,7 @@ def _advance(state, scale, steps, *kernel):
         put = functools.partial(lax.dynamic_update_index_in_dim, index=i, axis=0)
         return state, jax.tree.map(put, draws, look(state))
 
-    empty = jax.tree.map(lambda v: jnp.zeros((BLOCK, *v.shape), v.dtype), look(state))
+    empty = jax.tree.map(lambda v: jnp.zeros((_BLOCK, *v.shape), v.dtype), look(state))
     return lax.fori_loop(0, steps, body, (state, empty))
 
 
@@ -796,9 +802,9 @@ def _each(function, first):
     return together
 
 
-_begin_one = jax.jit(_begin_chain, static_argnums=(6, 7, 8), compiler_options=SOON)
+_begin_one = jax.jit(_begin_chain, static_argnums=(6, 7, 8), compiler_options=_SOON)
 _begin_all = jax.jit(
-    _each(_begin_chain, 4), static_argnums=(6, 7, 8), compiler_options=SOON
+    _each(_begin_chain, 4), static_argnums=(6, 7, 8), compiler_options=_SOON
 )
 _advance_one = jax.jit(_advance, static_argnums=(5, 6, 7))
 _advance_all = jax.jit(_each(_advance, 2), static_argnums=(5, 6, 7))
@@ -807,7 +813,7 @@ _advance_all = jax.jit(_each(_advance, 2), static_argnums=(5, 6, 7))
 def _run_chains(keys, begin, kernel, num_samples, method, folder, progress):
     """Run chains, by blocks that are saved if there is a folder; return all draws."""
     num_chains, num_warmup = len(keys), kernel[-1]
-    block = min(BLOCK, max(100, -(-num_samples // 20)))
+    block = min(_BLOCK, max(100, -(-num_samples // 20)))
     steps = [min(block, num_samples - i) for i in range(0, num_samples, block)]
     # each direction in units of its width: NumPyro's adaptation takes it for about 1
     scale = np.sqrt(np.diagonal(begin["covariance"], axis1=1, axis2=2))
@@ -892,13 +898,13 @@ def _tree(density, arrays, points, stats, optima):
     return tree
 
 
-@functools.partial(jax.jit, static_argnames="density", compiler_options=SOON)
+@functools.partial(jax.jit, static_argnames="density", compiler_options=_SOON)
 def _observe(z, arrays, density):
     """Return what was observed, and chi squared of it, at a vector."""
     return _density.observe(density, arrays, z)
 
 
-@functools.partial(jax.jit, static_argnames="density", compiler_options=SOON)
+@functools.partial(jax.jit, static_argnames="density", compiler_options=_SOON)
 def _bounds(key, arrays, density):
     """Return the ends of the sites that have two."""
     return _density.bounds(density, arrays, key)

@@ -283,7 +283,7 @@ def test_exercises_have_folded_solutions_that_assert(executed):
 def public():
     """Return the syntax tree of each public definition by its full name."""
     found = {}
-    for file in sorted(SRC.rglob("*.py")):
+    for file in sorted(SRC.rglob("[!_]*.py")):
         module = ".".join(file.relative_to(SRC).with_suffix("").parts)
         for node in ast.parse(file.read_text()).body:
             assigned = getattr(node, "targets", [getattr(node, "target", node)])
