@@ -169,7 +169,7 @@ def gram_schmidt(rows, values):
         ``r`` of shape ``(K, K)``, upper triangular with positive diagonal, ``z`` of
         shape ``(K,)`` and ``rest`` of shape ``(M,)``, such that
         :math:`|\text{values} - \text{rows}\, a|^2 = |z - r a|^2 + |\text{rest}|^2`
-        for any a; and whether the rank is full: each column keeps more than 100
+        for any a; and whether the rank is full, each column keeping more than 100
         roundings of its length. If not, the other three are finite but mean nothing.
 
     Example:
@@ -257,8 +257,8 @@ def conditional(basis, y, yerr, *, loc=0.0, scale=jnp.inf):
             positive; infinity stands for a flat prior.
 
     Returns:
-        ``mean`` of shape ``(K,)``, and ``root`` of shape ``(K, K)``, upper triangular:
-        the covariance is ``root @ root.T``. All NaN where data and prior do not
+        ``mean`` of shape ``(K,)``, and ``root`` of shape ``(K, K)``, upper triangular,
+        with the covariance ``root @ root.T``. All NaN where data and prior do not
         determine the amplitudes, see :func:`marginal_log_likelihood`.
 
     Raises:
