@@ -290,6 +290,9 @@ def reader(tmp_path_factory):
 
 NUMBER = r"[-+]?\d[\d,]*(?:\.\d*)?(?:e[-+]?\d+)?"
 TIME = rf"{NUMBER} ?(?=(?:ms|us|s|seconds?)\b)"
+TIME += (
+    rf"|{NUMBER}(?= times (?:faster|as many effective draws))|\({NUMBER} to {NUMBER}\)"
+)
 
 
 def told(lines):
