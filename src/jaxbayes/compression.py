@@ -30,9 +30,9 @@ class Moments(NamedTuple):
 
     Attributes:
         interval: ``(low, high)``, on which the polynomials live (units of x).
-        weight: float64 array of shape ``(2n,)``, the sums of :math:`w T_k`.
-        data: float64 array of shape ``(n,)``, the sums of :math:`w y T_k`.
-        square: the sum of :math:`w y^2`.
+        weight: float64 array of shape ``(2n,)``, sums of :math:`w T_k` over them.
+        data: float64 array of shape ``(n,)``, sums of :math:`w y T_k` over them.
+        square: the sum of :math:`w y^2` over them.
         count: how many points, N.
 
     Example:
