@@ -99,8 +99,9 @@ def whiten(basis, y, yerr, loc=0.0, scale=jnp.inf):
 
     Returns:
         ``rows`` of shape ``(N + K, K)``, ``values`` of shape ``(N + K,)`` and a number
-        ``log_norm``, such that the density of data and amplitudes a has the logarithm
-        :math:`-|\text{values} - \text{rows}\, a|^2 / 2 - \text{log\_norm}`.
+        ``log_norm``, such that
+        :math:`-|\text{values} - \text{rows}\, a|^2 / 2 - \text{log\_norm}`
+        is the logarithm of the density of data and amplitudes a.
 
     Raises:
         ValueError: if a shape is wrong, there are more columns of flat prior than
