@@ -62,19 +62,19 @@ def test_code_and_output_fit_a_desktop(visit):
 
 
 def test_button_opens_and_closes_the_sidebar(visit):
-    button, link = visit.tab.locator(".primary-toggle"), f"{NAVIGATION} a >> nth=0"
+    button, links = visit.tab.locator(".primary-toggle"), NAVIGATION
     visit.resize(1280)
-    expect(visit.tab.locator(link)).to_be_in_viewport()
+    expect(visit.tab.locator(links)).to_be_in_viewport()
     button.click()
-    expect(visit.tab.locator(link)).to_be_hidden()
+    expect(visit.tab.locator(links)).to_be_hidden()
     button.click()
-    expect(visit.tab.locator(link)).to_be_in_viewport()
+    expect(visit.tab.locator(links)).to_be_in_viewport()
     visit.resize(390)
-    expect(visit.tab.locator(link)).to_be_hidden()
+    expect(visit.tab.locator(links)).to_be_hidden()
     button.click()
-    expect(visit.tab.locator(link)).to_be_in_viewport()
+    expect(visit.tab.locator(links)).to_be_in_viewport()
     visit.tab.mouse.click(380, 450)  # beside the sidebar
-    expect(visit.tab.locator(link)).to_be_hidden()
+    expect(visit.tab.locator(links)).to_be_hidden()
 
 
 def test_nothing_failed_or_came_from_elsewhere(visit):
