@@ -16,7 +16,8 @@ each pair of places:
     ...     numpyro.factor("likelihood", log_likelihood)
     >>> def lines_and_baseline(x, place):
     ...     lines = jnp.exp(-0.5 * (x[:, None] - place) ** 2)
-    ...     return jnp.concatenate([lines, polynomial_basis(x, 0, (-5, 5))], axis=1)
+    ...     level = polynomial_basis(x, 0, (-5, 5))
+    ...     return jnp.concatenate([lines, level], axis=1)
     >>> x = jnp.linspace(-5, 5, 50)
     >>> place = jnp.array([-1.0, 1.0])
     >>> y = lines_and_baseline(x, place) @ jnp.array([2.0, 1.0, 0.5])
@@ -109,7 +110,8 @@ def whiten(basis, y, yerr, loc=0.0, scale=jnp.inf):
             checked, and one that is not finite gives a result that is not.
 
     Example:
-        >>> rows, values, _ = whiten(jnp.ones((2, 1)), jnp.array([3.0, 5.0]), 0.5, 2, 1)
+        >>> y = jnp.array([3.0, 5.0])
+        >>> rows, values, _ = whiten(jnp.ones((2, 1)), y, 0.5, 2, 1)
         >>> print(rows.T, values)
         [[2. 2. 1.]] [ 6. 10.  2.]
     """
