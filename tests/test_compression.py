@@ -104,7 +104,7 @@ def test_moments_do_not_depend_on_the_number_of_threads(monkeypatch):
     profile = uneven(2 * compression._CHUNK + 17)
     found = []
     for threads in (1, 3):
-        monkeypatch.setattr(compression.os, "cpu_count", lambda n=threads: n)
+        monkeypatch.setattr(compression, "cores", lambda n=threads: n)
         found.append(moments(profile, 20))
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -118,8 +118,8 @@ def test_moments_need_no_memory_for_the_points():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     one_thread = 4 * 8 * compression._BLOCK * (17 + 9 + 12)  # with room for copies
-    assert peak < compression.os.cpu_count() * one_thread
-    if compression.os.cpu_count() <= 2:
+    assert peak < compression.cores() * one_thread
+    if compression.cores() <= 2:
         assert peak < profile.x.nbytes
 
 

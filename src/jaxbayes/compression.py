@@ -2,7 +2,6 @@
 
 import bisect
 import functools
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from scipy.linalg.lapack import dpotrf
 
 from jaxbayes.data import Profile, check_profile
 from jaxbayes.fitting import chi2
+from jaxbayes.timing import cores
 
 _GROUP = 1000  # points in one matrix product: small enough to stay on one thread
 _BLOCK = 6 * _GROUP  # points at a time: what fits a core's cache
@@ -106,7 +106,7 @@ def moments(profile, size=64, interval=None):
     step = 2 ** int(np.ceil(np.log2(2 * size) / 2))
     rows = -(-2 * size // step), -(-size // step)
     starts = range(0, arrays[0].size, _CHUNK)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         parts = pool.map(
             lambda start: _chunk(arrays, start, low, high, step, rows), starts
         )
