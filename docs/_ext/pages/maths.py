@@ -19,6 +19,8 @@ from sphinx.util import logging
 
 FILE = "mathjax/tex-svg-full.js"
 MATHML = "{http://www.w3.org/1998/Math/MathML}"
+# what browsers take on any element, and e-books on mstyle alone
+MISPLACED = {MATHML + "mfrac": "displaystyle", MATHML + "mtable": "scriptlevel"}
 ElementTree.register_namespace("", MATHML.strip("{}"))
 logger = logging.getLogger(__name__)
 
@@ -47,8 +49,9 @@ def strict(mathml):
     root = ElementTree.fromstring(re.sub(r"&(\w{3,});", named, mathml))  # noqa: S314
     for parent in list(root.iter()):
         for place, child in enumerate(parent):
-            if child.tag.endswith("}mfrac") and "displaystyle" in child.attrib:
-                style = {"displaystyle": child.attrib.pop("displaystyle")}
+            wrong = MISPLACED.get(child.tag)
+            if wrong in child.attrib:
+                style = {wrong: child.attrib.pop(wrong)}
                 parent[place] = ElementTree.Element(MATHML + "mstyle", style)
                 parent[place].append(child)
     return ElementTree.tostring(root, encoding="unicode")
