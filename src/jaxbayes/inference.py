@@ -28,12 +28,10 @@ REACH = 10.0
 MOST_PARAMETERS = 100
 # compile soon rather than well, what runs once
 _SOON = {"xla_backend_optimization_level": 0}
-_TRIES, _SEARCHES, _MOST_STEPS = (
-    1024,
-    16,
-    200,
-)  # draws of the prior, searches, their steps
-_ROUNDS, _COMPONENTS, _FREEDOM, _GUARD = 10, 8, 5, 0.15  # of importance sampling
+# draws of the prior, searches, and their steps
+_TRIES, _SEARCHES, _MOST_STEPS = 1024, 16, 200
+# of importance sampling: rounds, components, degrees of freedom, share of the widest
+_ROUNDS, _COMPONENTS, _FREEDOM, _GUARD = 10, 12, 3, 0.2
 _BLOCK = 500  # the most draws of a chain at a time
 
 
@@ -87,13 +85,18 @@ class Starts(NamedTuple):
 def _by_strategy(keys, arrays, density, strategy=init_to_sample):
     """Return the vectors at which a strategy of NumPyro starts."""
     start = functools.partial(_density.start_by, density, arrays, strategy)
-    return jax.vmap(start)(keys)
+    return lax.map(start, keys)
+
+
+def _keys(seed, number):
+    """Make keys for JAX's random numbers, without a program to compile."""
+    bits = np.random.SeedSequence(seed).generate_state(2 * number)
+    return jax.random.wrap_key_data(bits.reshape(number, 2))
 
 
 def _prior(seed, arrays, density):
     """Draw vectors from the prior."""
-    key = jax.random.key(seed, impl="unsafe_rbg")  # the soonest compiled
-    draws = np.asarray(_by_strategy(jax.random.split(key, _TRIES), arrays, density))
+    draws = np.asarray(_by_strategy(_keys(seed, _TRIES), arrays, density))
     draws = draws[np.all(np.isfinite(draws), axis=1)]
     return np.resize(draws, (_TRIES, _density.size(density)))
 
@@ -132,6 +135,29 @@ def _in_blocks(points, arrays, density, batch):
 
 
 @functools.partial(jax.jit, static_argnames="density")
+def _first_gradients(points, number, arrays, density):
+    """Return minus the log densities, and gradients, at the first so many vectors."""
+    one = jax.value_and_grad(functools.partial(_density.potential, density, arrays))
+
+    def body(i, found):
+        put = functools.partial(lax.dynamic_update_index_in_dim, index=i, axis=0)
+        return jax.tree.map(put, found, one(points[i]))
+
+    return lax.fori_loop(0, number, body, (points[:, 0], points))
+
+
+def _gradients(points, arrays, density):
+    """Return minus the log densities, and gradients, at vectors.
+
+    One program does for as many as the searches look at together.
+    """
+    number, size = points.shape
+    most = _SEARCHES * (2 * min(size, MOST_PARAMETERS) + 1)
+    padded = np.resize(points, (max(most, number), size))
+    found = _first_gradients(padded, number, arrays, density)
+    return [np.array(one)[:number] for one in found]
+
+
 def _descend(starts, scale, arrays, density):
     """Minimize by Newton steps: damped, the Hessian's eigenvalues made positive.
 
@@ -141,63 +167,55 @@ def _descend(starts, scale, arrays, density):
     Returns places, minus log densities, covariances, log determinants of these, and
     whether each place is a minimum.
     """
-    size = len(scale)
-    value_and_grad = jax.value_and_grad(
-        lambda u: _density.potential(density, arrays, scale * u)
-    )
 
     def look(u, width):
-        step = 1e-4 * width
-        points = u + jnp.concatenate(
-            [jnp.zeros((1, size)), jnp.diag(step), -jnp.diag(step)]
+        step = 1e-4 * width[:, None] * np.eye(len(scale))
+        points = u[:, None] + np.concatenate(
+            [np.zeros((len(u), 1, len(scale))), step, -step], axis=1
         )
-        values, grads = lax.map(value_and_grad, points)
-        up, down = grads[1 : size + 1], grads[size + 1 :]
-        hessian = (up - down) / (2 * step[:, None])
-        return values[0], grads[0], (hessian + hessian.T) / 2
-
-    def to_go(grad, lam, axes):
-        return jnp.sum((axes.T @ grad) ** 2 / (jnp.abs(lam) + 1e-8)) / 2
-
-    def step(state):
-        i, u, value, grad, hessian, damping, _ = state
-        lam, axes = jnp.linalg.eigh(hessian)
-        move = -axes @ ((axes.T @ grad) / (jnp.abs(lam) + damping))
-        width = 1 / jnp.sqrt(jnp.abs(jnp.diag(hessian)) + 1)
-        new = look(u + move, width)
-        fine = jnp.all(jnp.isfinite(new[1])) & jnp.all(jnp.isfinite(new[2]))
-        good = (new[0] < value) & fine
-        kept = jax.tree.map(
-            lambda new, old: jnp.where(good, new, old),
-            (u + move, *new),
-            (u, value, grad, hessian),
+        values, grads = _gradients(
+            scale * points.reshape(-1, len(scale)), arrays, density
         )
-        first = i == 0  # which only looks at where it starts
-        damping = jnp.where(first, 0.01 * jnp.max(jnp.abs(new[2])), damping)
-        remaining = jnp.where(first, jnp.inf, to_go(grad, lam, axes))
-        return i + 1, *kept, damping * jnp.where(good, 0.1, 8.0), remaining
+        values, grads = values.reshape(len(u), -1), scale * grads.reshape(points.shape)
+        up, down = np.split(grads[:, 1:], 2, axis=1)
+        hessian = (up - down) / (2e-4 * width[:, :, None])
+        hessian = (hessian + hessian.transpose(0, 2, 1)) / 2
+        return values[:, 0], grads[:, 0], np.nan_to_num(hessian, nan=np.inf)
 
-    def unfinished(state):
-        i, _, _, _, hessian, damping, remaining = state
-        stuck = damping > 1e12 * (1 + jnp.max(jnp.abs(hessian)))
-        return (i < _MOST_STEPS) & ~stuck & ~(remaining < 1e-10)
-
-    def one(z):
-        start = 0, z / scale, jnp.inf, jnp.zeros(size), jnp.eye(size), 1.0, jnp.inf
-        state = lax.while_loop(unfinished, step, start)
-        _, u, value, _, hessian, _, remaining = state
-        lam, axes = jnp.linalg.eigh(hessian)
-        half = scale[:, None] * axes / jnp.sqrt(jnp.maximum(lam, 1e-6))
-        log_det = 2 * jnp.sum(jnp.log(scale)) - jnp.sum(jnp.log(jnp.maximum(lam, 1e-6)))
-        return (
-            scale * u,
-            value,
-            half @ half.T,
-            log_det,
-            (remaining < 1e-6) & (lam[0] > 1e-6),
-        )
-
-    return lax.map(one, starts)
+    u = starts / scale
+    with np.errstate(all="ignore"):
+        value, grad, hessian = look(u, np.full(u.shape, 0.7))
+        active = np.isfinite(value) & np.all(np.isfinite(hessian), axis=(1, 2))
+        hessian[~active] = np.eye(len(scale))
+        damping = 0.01 * np.max(np.abs(hessian), axis=(1, 2))
+        remaining = np.full(len(u), np.inf)
+        for _ in range(_MOST_STEPS):
+            now = np.flatnonzero(active)
+            lam, axes = np.linalg.eigh(hessian[now])
+            along = (grad[now, None] @ axes)[:, 0]
+            remaining[now] = np.sum(along**2 / (np.abs(lam) + 1e-8), axis=1) / 2
+            stuck = damping > 1e12 * (1 + np.max(np.abs(hessian), axis=(1, 2)))
+            active &= (remaining > 1e-10) & ~stuck
+            go = active[now]
+            if not np.any(go):
+                break
+            now, lam, axes, along = now[go], lam[go], axes[go], along[go]
+            step = along / (np.abs(lam) + damping[now, None])
+            new_u = u[now] - (axes @ step[:, :, None])[:, :, 0]
+            width = 1 / np.sqrt(np.abs(np.einsum("kii->ki", hessian[now])) + 1)
+            new = look(new_u, width)
+            good = (new[0] < value[now]) & np.all(np.isfinite(new[2]), axis=(1, 2))
+            damping[now] *= np.where(good, 0.1, 8.0)
+            for old, better in zip(
+                (u, value, grad, hessian), (new_u, *new), strict=True
+            ):
+                old[now[good]] = better[good]
+    lam, axes = np.linalg.eigh(hessian)
+    minimum = (remaining < 1e-6) & (lam[:, 0] > 1e-6)
+    lam = np.maximum(lam, 1e-6)
+    half = scale[:, None] * axes / np.sqrt(lam)[:, None]
+    log_det = 2 * np.sum(np.log(scale)) - np.sum(np.log(lam), axis=1)
+    return scale * u, value, half @ half.transpose(0, 2, 1), log_det, minimum
 
 
 def _search(model, data, seed):
@@ -208,7 +226,7 @@ def _search(model, data, seed):
     """
     density, arrays = _density.describe(model, data)
     points = max(1, sum(array.size for array in arrays))
-    batch = 2 ** int(np.log2(np.clip(1_000_000 / points, 1, _TRIES)))
+    batch = int(np.clip(1_000_000 / points, 1, 16))
     draws = _prior(seed, arrays, density)
     values = _in_blocks(draws, arrays, density, batch)
     if not np.any(np.isfinite(values)):
@@ -223,7 +241,6 @@ def _search(model, data, seed):
     found = None
     if draws.shape[1] <= MOST_PARAMETERS:
         found = _descend(best, _scale(draws), arrays, density)
-        found = [np.asarray(one) for one in found]
     return density, arrays, batch, draws, _distinct(found, density, arrays)
 
 
@@ -384,7 +401,7 @@ def _scatter(optima, optimum, rng, density, arrays, batch):
 def importance(model, data, seed, *, num_samples=10_000):
     """Draw independently from a posterior by importance sampling.
 
-    A mixture of multivariate t distributions with 5 degrees of freedom, at first one
+    A mixture of multivariate t distributions with 3 degrees of freedom, at first one
     at each optimum within :data:`REACH`, somewhat wider than Laplace's
     approximation, is fitted to the posterior in a few rounds of adaptive importance
     sampling with truncated weights (Ionides 2008; Cappé et al. 2008). From the last
@@ -436,21 +453,22 @@ def importance(model, data, seed, *, num_samples=10_000):
             )
         rng = np.random.default_rng(seed)
 
-        def propose(blocks):
+        def propose(number):
+            blocks = int(np.clip(np.ceil(number / _TRIES), 1, 100))
             points, log_q, share = _draw(rng, mixture, blocks * _TRIES)
             lp = -_in_blocks(points, arrays, density, batch)
             return points, lp, lp - log_q, share
 
         mixture = _first_mixture(optima)
+        enough = _TRIES * (1 + np.ceil(optima.position.shape[1] / 6))
         for i in range(_ROUNDS):
-            points, _, log_weight, share = propose(4)
-            share = share if i else None
-            mixture = _refit(rng, points, log_weight, share)
-        points, lp, log_weight, _ = propose(-(-2 * num_samples // _TRIES))
+            points, _, log_weight, share = propose(enough)
+            mixture = _refit(rng, points, log_weight, share if i else None)
+        efficiency = max(_kish(log_weight) / len(points), 0.2)
+        points, lp, log_weight, _ = propose(1.05 * num_samples / efficiency)
         while _kish(log_weight) < num_samples and len(points) < 50 * num_samples:
-            share = max(_kish(log_weight) / len(points), 0.01)
-            missing = 1.05 * num_samples / share - len(points)
-            more = propose(int(np.clip(np.ceil(missing / _TRIES), 1, 100)))
+            efficiency = max(_kish(log_weight) / len(points), 0.01)
+            more = propose(1.05 * num_samples / efficiency - len(points))
             points = np.concatenate([points, more[0]])
             lp, log_weight = np.append(lp, more[1]), np.append(log_weight, more[2])
         smoothed, khat = array_stats.psislw(-log_weight)
@@ -493,14 +511,16 @@ def _draw(rng, mixture, number):
     parts = np.split(noise, np.cumsum(counts)[:-1])
     points = [c + n @ h.T for c, n, h in zip(mixture.center, parts, half, strict=True)]
     points = np.concatenate(points)
-    log_q = []
     inverse = np.linalg.inv(half)
-    for weight, center, h, unit in zip(*mixture[:2], half, inverse, strict=True):
-        far = np.sum((unit @ (points - center).T) ** 2, axis=0)
-        norm = np.log(weight) - np.sum(np.log(np.diag(h)))
-        log_q.append(norm - (_FREEDOM + size) / 2 * np.log1p(far / _FREEDOM))
-    log_sum = np.logaddexp.reduce(log_q, axis=0)
-    return points, log_sum, np.exp(log_q - log_sum)
+    far = inverse.reshape(-1, size) @ np.ascontiguousarray(points.T)
+    far -= np.reshape(inverse @ mixture.center[:, :, None], (-1, 1))
+    far = np.sum(np.square(far, out=far).reshape(-1, size, number), axis=1)
+    norm = np.log(mixture.weight) - np.sum(np.log(np.einsum("kii->ki", half)), axis=1)
+    log_q = norm[:, None] - (_FREEDOM + size) / 2 * np.log(1 + far / _FREEDOM)
+    highest = np.max(log_q, axis=0)
+    share = np.exp(log_q - highest)
+    total = np.sum(share, axis=0)
+    return points, highest + np.log(total), share / total
 
 
 def _first_mixture(optima):
