@@ -14,6 +14,7 @@ from arviz_stats.base import array_stats
 from jax import lax
 from numpyro.infer import init_to_sample
 from numpyro.infer.hmc import hmc
+from numpyro.infer.util import ParamInfo
 from tqdm.auto import tqdm
 
 from jaxbayes import _checkpoint, _complaints, _density
@@ -88,15 +89,15 @@ def _by_strategy(keys, arrays, density, strategy=init_to_sample):
     return lax.map(start, keys)
 
 
-def _keys(seed, number):
-    """Make keys for JAX's random numbers, without a program to compile."""
-    bits = np.random.SeedSequence(seed).generate_state(2 * number)
+def _keys(seed, purpose, number):
+    """Make keys of JAX's random numbers, without a program to compile."""
+    bits = np.random.SeedSequence([seed, purpose]).generate_state(2 * number)
     return jax.random.wrap_key_data(bits.reshape(number, 2))
 
 
 def _prior(seed, arrays, density):
     """Draw vectors from the prior."""
-    draws = np.asarray(_by_strategy(_keys(seed, _TRIES), arrays, density))
+    draws = np.asarray(_by_strategy(_keys(seed, 0, _TRIES), arrays, density))
     draws = draws[np.all(np.isfinite(draws), axis=1)]
     return np.resize(draws, (_TRIES, _density.size(density)))
 
@@ -672,8 +673,10 @@ def sample(
         )
     with jax.enable_x64(True):
         density, arrays = _density.describe(model, data)
-        keys, more = jax.random.split(jax.random.key(seed), (2, num_chains))
-        position = None if start is None else _positions(start, more, density, arrays)
+        position = None
+        if start is not None:
+            keys = _keys(seed, 1, num_chains)
+            position = _positions(start, keys, density, arrays)
         folder = None
         if checkpoint is not None:
             settings = {
@@ -690,10 +693,18 @@ def sample(
         begin = _checkpoint.load(folder, "start")
         if begin is None:
             begin = _begin_at(position, model, data, seed, num_chains, density, arrays)
+            looked = _gradients(begin["position"], arrays, density)
+            begin |= dict(zip(("potential", "gradient"), looked, strict=True))
             _checkpoint.save(folder, "start", begin)
         kernel = (target_accept, arrays, density, bool(dense_mass), int(num_warmup))
         drawn = _run_chains(
-            keys, begin, kernel, num_samples, chain_method, folder, progress
+            _keys(seed, 2, num_chains),
+            begin,
+            kernel,
+            num_samples,
+            chain_method,
+            folder,
+            progress,
         )
         stats = {
             "lp": -drawn["potential"],
@@ -710,7 +721,7 @@ def sample(
                 name: np.asarray(ends)
                 for name, ends in _bounds(key, arrays, density).items()
             }
-            for key in jax.random.split(jax.random.key(0))
+            for key in _keys(seed, 3, 2)
         )
         bounds = {k: v for k, v in one.items() if np.array_equal(v, other[k])}
     complaints = _complaints.of_chains(tree, chi2, bounds)
@@ -766,14 +777,17 @@ def _from_values(start, num_chains, density, arrays):
     return position
 
 
-def _nuts(key, u, inverse_mass, scale, *kernel):
-    """Make NumPyro's sampler of vectors ``scale * u``; return its state and step."""
+def _nuts(key, looked, inverse_mass, scale, *kernel):
+    """Make NumPyro's sampler of vectors ``scale * u``; return its state and step.
+
+    It begins where one has looked: with u, the potential there, and its gradient.
+    """
     target, arrays, density, dense_mass, num_warmup = kernel
     init, step = hmc(
         lambda u: _density.potential(density, arrays, scale * u), algo="NUTS"
     )
     state = init(
-        u,
+        ParamInfo(*looked),
         num_warmup,
         inverse_mass_matrix=inverse_mass,
         dense_mass=dense_mass,
@@ -783,15 +797,16 @@ def _nuts(key, u, inverse_mass, scale, *kernel):
     return state, step
 
 
-def _begin_chain(key, u, inverse_mass, scale, *kernel):
+def _begin_chain(key, looked, inverse_mass, scale, *kernel):
     """Return the state in which a chain begins."""
-    return _nuts(key, u, inverse_mass, scale, *kernel)[0]
+    return _nuts(key, looked, inverse_mass, scale, *kernel)[0]
 
 
 def _advance(state, scale, steps, *kernel):
     """Make steps of a chain; return its state, and its draws if at most _BLOCK."""
+    looked = state.z, state.potential_energy, state.z_grad
     inverse_mass = state.adapt_state.inverse_mass_matrix
-    _, step = _nuts(state.rng_key, state.z, inverse_mass, scale, *kernel)
+    _, step = _nuts(state.rng_key, looked, inverse_mass, scale, *kernel)
 
     def look(state):
         return {
@@ -840,7 +855,12 @@ def _run_chains(keys, begin, kernel, num_samples, method, folder, progress):
     inverse_mass = begin["covariance"] / (scale[:, :, None] * scale[:, None])
     if not kernel[-2]:
         inverse_mass = np.ones_like(scale)
-    own = keys, begin["position"] / scale, inverse_mass, scale
+    looked = (
+        begin["position"] / scale,
+        begin["potential"],
+        begin["gradient"] * scale,
+    )
+    own = keys, looked, inverse_mass, scale
     devices = jax.local_devices() if method == "parallel" else [None]
     devices = devices if len(devices) > 1 else [None]
     bar = tqdm(total=num_chains * (num_warmup + num_samples), disable=not progress)
@@ -872,7 +892,7 @@ def _run_chains(keys, begin, kernel, num_samples, method, folder, progress):
         return {k: np.concatenate([part[k] for part in cut], axis) for k in cut[0]}
 
     def one(i):
-        mine = (each[i] for each in own)
+        mine = jax.tree.map(lambda each: each[i], own)
         with jax.default_device(devices[i % len(devices)]):
             return joined(run(f"chain{i}", _begin_one, _advance_one, *mine), 0)
 
