@@ -14,7 +14,7 @@ from jaxbayes.data import Profile, check_profile
 from jaxbayes.fitting import chi2
 from jaxbayes.timing import cores
 
-_GROUP = 1000  # points in one matrix product: small enough to stay on one thread
+_GROUP = 2000  # points in one matrix product: small enough to stay on one thread
 _BLOCK = 6 * _GROUP  # points at a time: what fits a core's cache
 _CHUNK = 50 * _BLOCK  # points that one thread adds up on its own
 _PIVOT = 1e-10  # below this, a pivot of the Gram matrix may be all rounding
@@ -334,7 +334,7 @@ def _from_moments(sums):
     if failed:
         safe[failed - 1 :] = False
     order = n if np.all(safe) else np.argmin(safe)
-    root = np.linalg.cholesky(gram[:order, :order])
+    root = root[:order, :order]  # which is as far as it is sound
     half = solve_triangular(root, with_t[:order, :order], lower=True)
     jacobi = solve_triangular(root, half.T, lower=True)
     jacobi = (jacobi + jacobi.T) / 2
