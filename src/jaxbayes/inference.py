@@ -462,7 +462,7 @@ def importance(model, data, seed, *, num_samples=10_000):
 
         mixture = _first_mixture(optima)
         modes = len(mixture.weight)
-        enough = _TRIES * (1 + np.ceil(optima.position.shape[1] / 6))
+        enough = _TRIES * modes * (1 + np.ceil(optima.position.shape[1] / 6))
         for _ in range(_ROUNDS):
             points, _, log_weight, share = propose(enough)
             mixture = _refit(rng, points, log_weight, share, mixture, modes)
@@ -549,9 +549,9 @@ def _refit(rng, points, log_weight, share, mixture, modes):
     spreads[lost] = mixture.spread[-modes:][lost] / 3
     within = np.tensordot(mass, spreads, 1)
     if len(share) == modes:
-        parts = np.full(_COMPONENTS, 1 / _COMPONENTS)
-        fine = points[rng.choice(len(points), _COMPONENTS, p=weight)]
-        fine_spreads = np.tile(0.6 * within, (_COMPONENTS, 1, 1))
+        parts = np.ones(_COMPONENTS * modes)
+        fine = points[rng.choice(len(points), len(parts), p=weight)]
+        fine_spreads = np.tile(0.6 * within, (len(parts), 1, 1))
     else:
         parts, fine, fine_spreads = _moments_of_parts(points, share[:-modes] * weight)
         fine_spreads = fine_spreads + 0.02 * within
