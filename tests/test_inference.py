@@ -1084,6 +1084,20 @@ def test_two_answers_share_the_draws_by_importance():
     np.testing.assert_allclose(tree["optima"]["log_weight"][:2], 0, atol=1e-3)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_both_labelings_are_in_the_draws_by_importance(seed):
+    """Two narrow modes far apart, each of which needs its own part of the mixture."""
+    with pytest.warns(RuntimeWarning, match="^look before use: 2 optima") as seen:
+        tree = importance(free_model, compress(simulate(seed)), seed)
+    assert len(seen) == 1
+    told = tree.sample_stats
+    assert float(told["ess"] / told["num_proposals"]) > 0.1
+    mean = tree.posterior["mean"].values[0]
+    left = np.mean(mean[:, 0] < mean[:, 1])
+    error = (1 / float(told["ess"]) + 1 / 10_000) ** 0.5
+    assert abs(left - 0.5) < stats.norm.isf(FALSE_ALARM / 6) * 0.5 * error
+
+
 def funnel(y):
     """State a funnel (Neal 2003), whose highest point is in its neck."""
     scale = numpyro.sample("scale", NORMAL(0, 3))

@@ -461,10 +461,11 @@ def importance(model, data, seed, *, num_samples=10_000):
             return points, lp, lp - log_q, share
 
         mixture = _first_mixture(optima)
-        enough = _TRIES * (1 + np.ceil(optima.position.shape[1] / 6))
-        for i in range(_ROUNDS):
+        modes = len(mixture.weight)
+        enough = _TRIES * modes * (1 + np.ceil(optima.position.shape[1] / 6))
+        for _ in range(_ROUNDS):
             points, _, log_weight, share = propose(enough)
-            mixture = _refit(rng, points, log_weight, share if i else None)
+            mixture = _refit(rng, points, log_weight, share, mixture, modes)
         efficiency = max(_kish(log_weight) / len(points), 0.2)
         points, lp, log_weight, _ = propose(1.05 * num_samples / efficiency)
         while _kish(log_weight) < num_samples and len(points) < 50 * num_samples:
@@ -532,31 +533,45 @@ def _first_mixture(optima):
     return _Mixture(weight / np.sum(weight), optima.position[within], spread)
 
 
-def _refit(rng, points, log_weight, share):
+def _refit(rng, points, log_weight, share, mixture, modes):
     """Fit a mixture to weighted points by a step of expectation maximization.
 
-    A component is added, or renewed, that is as wide as all and wider, so that no
-    point can have a boundless weight (Hesterberg 1995). Without ``share`` the
-    components begin at points drawn by their weights.
+    Its last components are one for each mode, as wide as all that is nearer to it
+    than to the others, and wider, so that no point can have a boundless weight
+    (Hesterberg 1995). The others, if there are none yet, begin at points drawn by
+    their weights.
     """
     weight = _even_out(log_weight, points.shape[1])
-    center, spread = _mean_and_covariance(points, weight)
-    if share is None:
-        centers = points[rng.choice(len(points), _COMPONENTS, p=weight)]
-        spreads = np.tile(0.6 * spread, (_COMPONENTS, 1, 1))
-        parts = np.full(_COMPONENTS, 1 / _COMPONENTS)
+    near = share[-modes:] / np.maximum(np.sum(share[-modes:], axis=0), 1e-300)
+    mass, centers, spreads = _moments_of_parts(points, near * weight)
+    lost = mass < 1e-6  # by chance no point of this round is near it
+    centers[lost] = mixture.center[-modes:][lost]
+    spreads[lost] = mixture.spread[-modes:][lost] / 3
+    within = np.tensordot(mass, spreads, 1)
+    if len(share) == modes:
+        parts = np.ones(_COMPONENTS * modes)
+        fine = points[rng.choice(len(points), len(parts), p=weight)]
+        fine_spreads = np.tile(0.6 * within, (len(parts), 1, 1))
     else:
-        parts = share[:_COMPONENTS] @ weight
-        each = share[:_COMPONENTS] * weight / np.maximum(parts, 1e-300)[:, None]
-        fitted = [_mean_and_covariance(points, one) for one in each]
-        centers = np.array([c for c, _ in fitted])
-        spreads = np.array([s for _, s in fitted]) + 0.02 * spread
+        parts, fine, fine_spreads = _moments_of_parts(points, share[:-modes] * weight)
+        fine_spreads = fine_spreads + 0.02 * within
         parts = np.maximum(parts / np.sum(parts), 0.02)
+    mass = np.maximum(mass, 0.05)
     return _Mixture(
-        np.append((1 - _GUARD) * parts / np.sum(parts), _GUARD),
-        np.concatenate([centers, center[None]]),
-        np.concatenate([spreads, 3 * spread[None]]),
+        np.append((1 - _GUARD) * parts / np.sum(parts), _GUARD * mass / np.sum(mass)),
+        np.concatenate([fine, centers]),
+        np.concatenate([fine_spreads, 3 * spreads]),
     )
+
+
+def _moments_of_parts(points, weight):
+    """Return the masses, means and covariances of parts with weights (K, number)."""
+    mass = np.sum(weight, axis=1)
+    found = [
+        _mean_and_covariance(points, one / max(total, 1e-300))
+        for one, total in zip(weight, mass, strict=True)
+    ]
+    return mass, np.array([c for c, _ in found]), np.array([s for _, s in found])
 
 
 def _mean_and_covariance(points, weight):
