@@ -821,7 +821,8 @@ def _advance(state, scale, steps, *kernel):
     """Make steps of a chain; return its state, and its draws if at most _BLOCK."""
     looked = state.z, state.potential_energy, state.z_grad
     inverse_mass = state.adapt_state.inverse_mass_matrix
-    _, step = _nuts(state.rng_key, looked, inverse_mass, scale, *kernel)
+    unused = jax.random.key(0)  # the state brings its own
+    _, step = _nuts(unused, looked, inverse_mass, scale, *kernel)
 
     def look(state):
         return {
