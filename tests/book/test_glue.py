@@ -43,6 +43,9 @@ def glued(cells):
                 shown |= bound
                 made_of = {k: v for k, v in made_of.items() if k not in bound}
                 continue
+            for name in bound:
+                made_of[name] = made_of.get(name, set()) | read
+                shown.discard(name)
             for call in ast.walk(statement):
                 if (
                     isinstance(call, ast.Call)
@@ -52,9 +55,6 @@ def glued(cells):
                         ast.unparse(call.args[0]),
                         *closure(names(call.args[1])[0], made_of, shown),
                     )
-            for name in bound:
-                made_of[name] = made_of.get(name, set()) | read
-                shown.discard(name)
 
 
 def closure(read, made_of, shown):
