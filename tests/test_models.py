@@ -22,6 +22,7 @@ from jaxbayes.models import (
     free_model,
     gaussian_sum,
     ordered_model,
+    relabel,
     to_params,
 )
 
@@ -231,3 +232,22 @@ def test_prior_predictive(model):
 def test_models_refuse_mismatched_data(model):
     with pytest.raises(ValueError, match=r"y must have the shape of x, \(50,\), got"):
         log_density(model, (SMALL.x, SMALL.y[:1], 0.3), {}, in_prior(1)[0])
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5])
+def test_relabeled_gaussians_keep_their_parameters(k):
+    rng = np.random.default_rng(k)
+    lines = rng.normal(size=(4, 7, k, 3))
+    mixed = np.take_along_axis(lines, rng.random((4, 7, k, 1)).argsort(axis=2), axis=2)
+    found = relabel(mixed.reshape(4, 7, 3 * k))
+    np.testing.assert_array_equal(found, relabel(lines.reshape(4, 7, 3 * k)))
+    assert np.all(np.diff(found[..., 1::3]) > 0)
+    key = lambda parts: parts[np.argsort(parts[:, 1])]  # noqa: E731
+    for i, j in np.ndindex(4, 7):
+        np.testing.assert_array_equal(found[i, j].reshape(k, 3), key(lines[i, j]))
+
+
+@pytest.mark.parametrize("bad", [3.0, np.zeros(4), np.zeros((6, 2))])
+def test_what_is_no_set_of_gaussians_is_not_relabeled(bad):
+    with pytest.raises(ValueError, match=r"params must be of shape \(\.\.\., 3 K\)"):
+        relabel(bad)

@@ -7,6 +7,7 @@ const NAMES = ["amplitude", "mean", "width"];
 const GAUSSIANS = ["first", "second"];
 const X = [-5.7, 5.7], Y = [-0.8, 3.6], RESIDUAL = [-0.6, 0.6];
 const MARGIN = { left: 34, right: 8 };
+const MAP = { size: 220, from: 26, to: 214 }, MEANS = [-4, 4];
 const MAIN = { top: 8, bottom: 288 }, STRIP = { top: 304, bottom: 374 }, HEIGHT = 404;
 
 const gaussian = (a, mean, s, x) => a * Math.exp(-0.5 * ((x - mean) / s) ** 2);
@@ -43,9 +44,93 @@ function chi2(data, params) {
   return total;
 }
 
+/** Refit the parameters that are not held, by damped Gauss-Newton steps in the box. */
+function follow(data, params, held) {
+  let best = [...params], value = chi2(data, best), damping = 1e-3;
+  const indices = best.map((_, i) => i), { low, high } = data;
+  for (let step = 0; step < 60 && damping < 1e8; step++) {
+    const normal = indices.map(() => indices.map(() => 0)), slope = indices.map(() => 0);
+    data.x.forEach((x, k) => {
+      const weight = data.yerr[k] ** -2, residual = data.y[k] - sum(best, x);
+      const by = [0, 3].flatMap((j) => {
+        const [a, mean, s] = best.slice(j, j + 3), z = (x - mean) / s;
+        const e = Math.exp(-0.5 * z ** 2);
+        return [e, a * e * z / s, a * e * z ** 2 / s];
+      });
+      for (const i of indices) {
+        slope[i] += weight * residual * by[i];
+        for (const j of indices) normal[i][j] += weight * by[i] * by[j];
+      }
+    });
+    const free = indices.filter((i) => !held.includes(i)
+      && !(best[i] <= low[i] && slope[i] < 0) && !(best[i] >= high[i] && slope[i] > 0));
+    const move = solve(free.map((i) => free.map((j) =>
+      normal[i][j] * (i === j ? 1 + damping : 1))), free.map((i) => slope[i]));
+    const next = [...best];
+    free.forEach((i, k) => {
+      next[i] = Math.min(Math.max(best[i] + move[k], low[i]), high[i]);
+    });
+    const reached = chi2(data, next), gain = value - reached;
+    if (!(gain > 0)) { damping *= 10; continue; }
+    [best, value, damping] = [next, reached, damping / 10];
+    if (gain < 1e-7) break;
+  }
+  return best;
+}
+
+/** Solve equations with a positive definite matrix, by elimination. */
+function solve(matrix, right) {
+  const rows = matrix.map((row, i) => [...row, right[i]]);
+  rows.forEach((pivot, i) => rows.slice(i + 1).forEach((row) => {
+    const factor = row[i] / pivot[i];
+    for (let j = i; j < row.length; j++) row[j] -= factor * pivot[j];
+  }));
+  const found = [];
+  for (let i = rows.length - 1; i >= 0; i--) {
+    const known = found.reduce((total, value, j) => total + value * rows[i][j], 0);
+    found[i] = (rows[i].at(-1) - known) / rows[i][i];
+  }
+  return found;
+}
+
 /** Draw points as lines of no length, which round caps turn into dots. */
 const dots = (x, y) => x.map((x, i) => `M${x.toFixed(1)} ${y[i].toFixed(1)}h0`).join("");
 const line = (x, y) => `M${x.map((x, i) => `${x.toFixed(1)} ${y[i].toFixed(1)}`).join("L")}`;
+
+function place([from, to], start, end) {
+  return (value) => start + (value - from) / (to - from) * (end - start);
+}
+
+/** Draw the map of the two means; return what moves its point. */
+function chart(parent, data) {
+  const { size, from, to } = MAP, across = place(MEANS, from, to), up = place(MEANS, to, from);
+  const svg = add(parent, "svg", { class: "map", role: "img", width: size, height: size + 18,
+    viewBox: `0 0 ${size} ${size + 18}`, "aria-label":
+      "Map of the two means: contours of chi squared, both modes, the diagonal and the present point" });
+  const axes = add(svg, "g", { class: "axes" });
+  add(axes, "rect", { x: from, y: size - to, width: to - from, height: to - from });
+  const top = size - to - from;  // the frame begins here, from above
+  const at = ([x, y]) => [across(x), up(y) + top];
+  for (const { level, lines } of data.map.levels)
+    add(svg, "path", { class: "level", "data-level": level, d: lines.map((points) =>
+      line(...[0, 1].map((k) => points.map((point) => at(point)[k])))).join("") });
+  add(svg, "path", { class: "diagonal", d: line([from, to], [to + top, from + top]) });
+  for (const [name, point] of Object.entries(data.map.marks)) {
+    const [x, y] = at(point);
+    add(svg, "path", { class: `mark ${name}`, d: `M${x - 4} ${y}h8M${x} ${y - 4}v8` });
+  }
+  for (const t of ticks(-4, 4, 4)) {
+    add(axes, "text", { x: across(t), y: to + top + 16, class: "x" }, number(t));
+    add(axes, "text", { x: from - 4, y: up(t) + top + 4, class: "y" }, number(t));
+  }
+  add(axes, "text", { x: across(2), y: to + top + 16, class: "x" }, "first mean");
+  add(axes, "text", { x: from + 6, y: from + top + 16 }, "second mean");
+  const point = add(svg, "circle", { class: "here", r: 5 });
+  return (x, y) => {
+    const [cx, cy] = at([x, y]);
+    set(point, { cx, cy });
+  };
+}
 
 function interactive(data) {
   const figure = document.getElementById(data.figure);
@@ -54,7 +139,7 @@ function interactive(data) {
   let params = [...data.best];
 
   // the plot; its sliders are read out, so the handles need no focus of their own
-  const svg = add(root, "svg", { role: "img", height: HEIGHT, "aria-label":
+  const svg = add(root, "svg", { class: "profile", role: "img", height: HEIGHT, "aria-label":
     "Some of the points, the two Gaussians and their sum; below, the compressed points less the sum" });
   const axes = add(svg, "g", { class: "axes" });
   const clips = { main: MAIN, strip: STRIP };
@@ -65,8 +150,8 @@ function interactive(data) {
   const points = add(main, "path", { class: "points" });
   const zero = add(strip, "path", { class: "zero" });
   const residuals = add(strip, "path", { class: "points compressed" });
-  const total = add(main, "path", { class: "sum" });
   const curves = GAUSSIANS.map((name) => add(main, "path", { class: name }));
+  const total = add(main, "path", { class: "sum" });
   const handles = GAUSSIANS.flatMap((name, k) => ["peak", "side"].map((kind) => {
     const handle = add(svg, "g", { class: `handle ${name} ${kind}` });
     if (kind === "peak") add(handle, "text", { y: 26 }, name);
@@ -77,15 +162,22 @@ function interactive(data) {
   }));
 
   // the controls
-  const readout = add(root, "p", { class: "readout" });
+  const below = add(root, "div", { class: "below" });
+  const words = add(below, "div", { class: "words" });
+  const readout = add(words, "p", { class: "readout" });
   const fit = add(readout, "span"), order = add(readout, "span");
-  const said = add(root, "p", { class: "said", role: "status" });
-  const buttons = add(root, "div", { class: "buttons" });
+  const said = add(words, "p", { class: "said", role: "status" });
+  const buttons = add(words, "div", { class: "buttons" });
   const button = (text, next) => add(buttons, "button", { type: "button" }, text)
     .addEventListener("click", () => show(next()));
   button("Exchange labels", () => [...params.slice(3), ...params.slice(0, 3)]);
   button("Best fit", () => data.best);
   button("Third mode", () => data.third);
+  const tick = add(words, "label", { class: "follow" });
+  const following = add(tick, "input", { type: "checkbox" });
+  add(tick, "span", {}, "the other parameters follow");
+  following.addEventListener("change", () => turn(params, [0, 1]));
+  const here = chart(below, data);
   const sets = add(root, "div", { class: "sets" });
   const sliders = GAUSSIANS.flatMap((gaussian, k) => {
     const group = add(sets, "fieldset", { class: gaussian });
@@ -97,7 +189,7 @@ function interactive(data) {
         min: data.low[i], max: data.high[i] });
       slider.setAttribute("aria-label", `${name} of the ${gaussian} Gaussian`);
       slider.shown = add(label, "span");
-      slider.addEventListener("input", () => show(params.with(i, +slider.value)));
+      slider.addEventListener("input", () => turn(params.with(i, +slider.value), [i]));
       for (const event of ["focus", "blur"])
         slider.addEventListener(event, () =>
           handles[2 * k + (j === 2)].classList.toggle("focused", event === "focus"));
@@ -105,12 +197,17 @@ function interactive(data) {
     });
   });
 
+  /** Show parameters of which the reader chose some, and refit the rest if asked to. */
+  function turn(next, held) {
+    const inside = clip(next);
+    show(following.checked ? follow(data, inside, held) : inside);
+  }
+
+  const clip = (next) =>
+    next.map((v, i) => Math.min(Math.max(v, data.low[i]), data.high[i]));
+
   let toX, toY, toResidual, scale;  // from data to pixels, for the present width
   const grid = ticks(X[0], X[1] + 1e-6, 0.05);
-
-  function place([from, to], start, end) {
-    return (value) => start + (value - from) / (to - from) * (end - start);
-  }
 
   function resize() {
     const width = root.clientWidth, right = width - MARGIN.right;
@@ -139,7 +236,7 @@ function interactive(data) {
   }
 
   function show(next) {
-    params = next.map((v, i) => Math.min(Math.max(v, data.low[i]), data.high[i]));
+    params = clip(next);
     const pixels = grid.map(toX), parts = [params.slice(0, 3), params.slice(3)];
     parts.forEach((p, k) =>
       set(curves[k], { d: line(pixels, grid.map((x) => toY(gaussian(...p, x)))) }));
@@ -154,6 +251,7 @@ function interactive(data) {
       handle.at = [toX(x), toY(y)];
       set(handle, { transform: `translate(${handle.at})` });
     }
+    here(params[1], params[4]);
     sliders.forEach((slider, i) => {
       slider.value = params[i];
       slider.shown.textContent = number(params[i], 2);
@@ -187,10 +285,10 @@ function interactive(data) {
       if (!grip) return;
       const x = X[0] + (event.clientX + grip[0] - toX(X[0])) / scale[0];
       const y = Y[0] + (event.clientY + grip[1] - toY(Y[0])) / scale[1];
-      const i = 3 * handle.k, next = [...params];
-      if (handle.kind === "peak") [next[i], next[i + 1]] = [y, x];
+      const i = 3 * handle.k, next = [...params], peak = handle.kind === "peak";
+      if (peak) [next[i], next[i + 1]] = [y, x];
       else next[i + 2] = handle.outward * (x - params[i + 1]);
-      show(next);
+      turn(next, peak ? [i, i + 1] : [i + 2]);
     });
   }
 

@@ -123,6 +123,34 @@ def to_params(amplitude, mean, width):
     return jnp.reshape(pairs, (*pairs.shape[:-2], 6))
 
 
+def relabel(params):
+    """Put the Gaussians of each parameter vector in increasing order of their means.
+
+    The parameters of a Gaussian stay together. For draws of a model whose components
+    are exchangeable, such as :func:`free_model`.
+
+    Args:
+        params: array of shape ``(..., 3 K)``, as
+            :func:`to_params` and :func:`gaussian_sum` have them: amplitude, mean and
+            width of each of K Gaussians.
+
+    Returns:
+        Array of the same shape.
+
+    Raises:
+        ValueError: if the last axis is not a multiple of 3.
+
+    Example:
+        >>> relabel([1.5, 0.6, 0.9, 2.0, -0.5, 0.6])
+        array([ 2. , -0.5,  0.6,  1.5,  0.6,  0.9])
+    """
+    if np.ndim(params) == 0 or np.shape(params)[-1] % 3:
+        raise ValueError(f"params must be of shape (..., 3 K), got {np.shape(params)}")
+    parts = np.reshape(params, (*np.shape(params)[:-1], -1, 3))
+    order = np.argsort(parts[..., 1], axis=-1)[..., None]
+    return np.take_along_axis(parts, order, axis=-2).reshape(np.shape(params))
+
+
 def free_model(x, y=None, yerr=0.3):
     """State the double Gaussian with independent uniform priors, for NumPyro.
 

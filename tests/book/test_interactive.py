@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from conftest import CONTRAST, HTML, Visit, new_context
 from playwright.sync_api import expect
+from scipy.optimize import minimize
 
 from jaxbayes.data import TRUTH, simulate
 from jaxbayes.fitting import chi2_numpy, fit
 from jaxbayes.models import HIGH, LOW
 
 FIGURE = "#fig-labels-drag"
+FOLLOW = "the other parameters follow"
 PEAKS, SIDES = (0, 2), (1, 3)  # handles of the first and the second Gaussian
 PROFILE = simulate(np.random.RandomState(0))
 BEST = fit(PROFILE, TRUTH)
@@ -77,8 +79,9 @@ def opened(context):
 def drawing(opened):
     opened.visit.wear("light")
     opened.visit.resize(1280)
+    opened.root.get_by_label(FOLLOW).uncheck()
     opened.press("Best fit")
-    opened.root.locator("svg").scroll_into_view_if_needed()
+    opened.root.locator("svg.profile").scroll_into_view_if_needed()
     return opened
 
 
@@ -125,7 +128,7 @@ def test_handle_follows_the_mouse(drawing):
 
 def test_handle_follows_a_finger_and_the_page_stays(drawing):
     drawing.visit.resize(390)
-    drawing.root.locator("svg").scroll_into_view_if_needed()
+    drawing.root.locator("svg.profile").scroll_into_view_if_needed()
     before, scrolled = drawing.params, drawing.tab.evaluate("scrollY")
     box = drawing.handles.nth(PEAKS[1]).locator(":scope > :last-child").bounding_box()
     x, y = box["x"] + 8, box["y"] + 8
@@ -164,12 +167,13 @@ def test_each_parameter_moves_by_keyboard(drawing, i):
 def test_keyboard_reaches_every_control(drawing):
     reached = []
     drawing.root.get_by_role("button").first.focus()
-    for _ in range(9):
+    for _ in range(10):
         reached.append(
             drawing.tab.evaluate(
                 """() => {
                   const e = document.activeElement;
-                  return [e.innerText || e.ariaLabel, getComputedStyle(e).outlineWidth];
+                  return [e.innerText || e.ariaLabel
+                    || e.labels[0].innerText, getComputedStyle(e).outlineWidth];
                 }"""
             )
         )
@@ -178,7 +182,8 @@ def test_keyboard_reaches_every_control(drawing):
     assert [name for name, _ in reached[:3]] == [
         *("Exchange labels", "Best fit", "Third mode")
     ]
-    assert [name for name, _ in reached[3:]] == [
+    assert reached[3][0] == FOLLOW
+    assert [name for name, _ in reached[4:]] == [
         f"{name} of the {k} Gaussian" for k in ("first", "second") for name in names
     ]
     assert {outline for _, outline in reached[1:]} == {"2px"}
@@ -220,6 +225,65 @@ def test_third_mode_is_in_order_and_far_above(drawing):
     drawing.check()
 
 
+def slide(drawing, i, value):
+    change = "(e, value) => { e.value = value; e.dispatchEvent(new Event('input')); }"
+    drawing.sliders.nth(i).evaluate(change, value)
+
+
+@pytest.mark.parametrize(("i", "value"), [(1, -0.45), (3, 1.3), (5, 1.05), (2, 0.7)])
+def test_the_other_parameters_follow_to_their_best(drawing, i, value):
+    drawing.root.get_by_label(FOLLOW).check()
+    slide(drawing, i, value)
+    drawing.check()
+    params = drawing.params
+    assert abs(params[i] - value) < 1e-9
+    others = np.delete(np.arange(6), i)
+
+    def at(free):
+        return chi2_numpy(np.insert(free, i, value), *PROFILE)
+
+    bounds = [(LOW[j], HIGH[j]) for j in others]
+    best = min(
+        minimize(at, start[others], method="L-BFGS-B", bounds=bounds).fun
+        for start in (params, BEST.params)
+    )
+    assert at(params[others]) < best + 0.01
+
+
+def test_no_way_between_the_labelings_is_low(drawing):
+    """Followed in small steps, chi squared rises by thousands before the jump."""
+    drawing.root.get_by_label(FOLLOW).check()
+    rises = []
+    for mean in np.arange(-0.48, 0.6, 0.02):
+        slide(drawing, 1, round(float(mean), 2))
+        rises.append(drawing.chi2 - BEST.chi2)
+    assert max(rises) > 2000
+    assert rises[-1] < 10
+    assert drawing.params[1] > drawing.params[4]
+    drawing.check()
+
+
+def test_map_shows_where_we_are(drawing):
+    chart = drawing.root.locator("svg.map")
+    frame = chart.locator("rect").bounding_box()
+    for button in ("Best fit", "Exchange labels", "Third mode"):
+        drawing.press(button)
+        point = chart.locator("circle.here").bounding_box()
+        mean = drawing.params[[1, 4]]
+        right = frame["x"] + (mean[0] + 4) / 8 * frame["width"]
+        down = frame["y"] + (4 - mean[1]) / 8 * frame["height"]
+        assert abs(point["x"] + point["width"] / 2 - right) < 1.5
+        assert abs(point["y"] + point["height"] / 2 - down) < 1.5
+    assert chart.locator("path.mark").count() == 3
+    levels = chart.locator("path.level")
+    parts = {
+        int(path.get_attribute("data-level")): path.get_attribute("d").count("M")
+        for path in levels.all()
+    }
+    assert parts[3_000] >= 2  # a basin for each labeling
+    assert parts[10_000] == 1
+
+
 def test_screen_reader_hears_where_it_ended(drawing):
     said = drawing.root.get_by_role("status")
     drawing.press("Third mode")
@@ -232,7 +296,7 @@ def test_figure_can_be_read(drawing, scheme):
     drawing.visit.wear(scheme)
     texts = drawing.root.locator("p > span, button, legend, label")
     contrasts = texts.evaluate_all(CONTRAST)
-    assert len(contrasts) == 13
+    assert len(contrasts) == 14
     for ratio, text in contrasts:
         assert ratio >= 4.5, f"{ratio:.2f}: {text}"
     drawn = drawing.root.locator("path.first, path.second, path.sum, .axes text")
@@ -257,7 +321,7 @@ def test_figure_fits_the_window(drawing, width):
     for name in ("Third mode", "Best fit"):
         drawing.press(name)
         assert drawing.tab.evaluate("document.documentElement.scrollWidth") <= width
-        box = drawing.root.locator("svg").bounding_box()
+        box = drawing.root.locator("svg.profile").bounding_box()
         assert box["x"] >= 0
         assert 290 < box["width"] <= width - box["x"]
 

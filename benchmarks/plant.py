@@ -1,0 +1,142 @@
+"""Plant errors into the pages of the book, one at a time, and count which are caught.
+
+Each error is a small change to the code of a page, of a kind that a writer makes: a
+factor in a formula that readers copy, an exchanged header, label or legend, a number
+that is another quantity, a curve or a band that is off, an exchanged verdict, a bound
+of a prior. For each, a copy of the book gets it, and the cheapest checks run that
+may see it: first the tests that only read the pages (definitions, glued numbers), then
+the cells of the page, up to the first that fails. A page must pass without an error.
+
+Run ``python benchmarks/plant.py [page ...]``: half a minute an error. Prints a line for
+each, and with no page named writes ``plant.csv``; stopped, it goes on where it was.
+``planted.toml`` lists the errors.
+"""
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+FILE = Path(__file__).with_name("plant.csv")
+PLANTED = tomllib.loads(Path(__file__).with_name("planted.toml").read_text())
+READING = ["tests/book/test_definitions.py", "tests/book/test_glue.py"]
+COLUMNS = ["page", "kind", "old", "new", "caught", "by", "seconds"]
+
+
+def execute(file):
+    """Execute the cells of a page in this process; exits with what failed."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+    import myst_nb
+    from myst_nb.core.read import read_myst_markdown_notebook
+
+    plt.style.use(str(ROOT / "docs/matplotlibrc"))
+    myst_nb.glue = lambda name, value, display=True: None
+    os.chdir(file.parent)
+    names = {"__name__": "__main__"}
+    for i, cell in enumerate(read_myst_markdown_notebook(file.read_text()).cells):
+        if cell.cell_type == "code":
+            try:
+                exec(compile(cell.source, f"cell {i}", "exec"), names)  # noqa: S102
+            except Exception as error:
+                if "raises-exception" not in cell.metadata.get("tags", []):
+                    last = " ".join(str(error).split())[:80]
+                    sys.exit(f"cell {i}: {type(error).__name__} {last}")
+            plt.close("all")
+
+
+def check(copy, page):
+    """Return what sees an error in a copy of the book, or nothing."""
+    env = {**os.environ, "PYTHONPATH": str(copy / "src"), "JAX_PLATFORMS": "cpu"}
+    reading = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-qx",
+        "-p",
+        "no:cacheprovider",
+        *READING,
+    ]
+    run = {"cwd": copy, "env": env, "capture_output": True, "text": True}
+    told = subprocess.run(reading, **run, check=False)  # noqa: S603
+    if told.returncode:
+        failed = [s for s in told.stdout.splitlines() if s.startswith("FAILED")]
+        return failed[0].partition("::")[2][:80] if failed else told.stdout[-200:]
+    own = [sys.executable, copy / "benchmarks/plant.py", "--execute", page]
+    told = subprocess.run(own, **run, check=False)  # noqa: S603
+    return told.stderr.strip().splitlines()[-1] if told.returncode else ""
+
+
+def planted(page, old, new):
+    """Return what sees a change of a page, or nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "book")
+        skip = shutil.ignore_patterns("_build", ".git", ".venv", "__pycache__")
+        shutil.copytree(ROOT, copy, ignore=skip)
+        file = copy / source(page)
+        file.write_text(file.read_text().replace(old, new))
+        return check(copy, page)
+
+
+def source(page):
+    """Return the place of a page below the root."""
+    (file,) = (
+        (ROOT / "docs").glob(f"*/{page}.md")
+        if page != "index"
+        else ((ROOT / "docs/index.md"),)
+    )
+    return file.relative_to(ROOT)
+
+
+def stale(page, error):
+    """Say why an error cannot be planted, or nothing."""
+    count = (ROOT / source(page)).read_text().count(error["old"])
+    return "" if count == 1 else f"{page}: {error['old']!r} is there {count} times"
+
+
+def main(pages):
+    """Plant what is asked for, and print what came of it."""
+    errors = [(page, e) for page, all_of in PLANTED.items() for e in all_of]
+    wrong = [told for page, error in errors if (told := stale(page, error))]
+    if wrong:
+        sys.exit("\n".join(wrong))
+    record = not pages
+    done = list(csv.DictReader(FILE.open())) if record and FILE.exists() else []
+    seen = {(row["page"], row["old"], row["new"]) for row in done}
+    sound = set()
+    for page, error in errors:
+        if (pages and page not in pages) or (page, error["old"], error["new"]) in seen:
+            continue
+        if page not in sound and (by := planted(page, error["old"], error["old"])):
+            sys.exit(f"{page} fails as it is: {by}")
+        sound.add(page)
+        begin = time.perf_counter()
+        by = planted(page, error["old"], error["new"])
+        row = {"page": page, **error, "caught": "yes" if by else "no", "by": by}
+        row["seconds"] = f"{time.perf_counter() - begin:.0f}"
+        print(*(str(row[c]).replace("\n", " ") for c in COLUMNS), sep=" | ", flush=True)
+        done.append(row)
+        if record:
+            new = not FILE.exists()
+            with FILE.open("a", newline="") as stream:
+                writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+                if new:
+                    writer.writeheader()
+                writer.writerow({c: row[c] for c in COLUMNS})
+    caught = sum(row["caught"] == "yes" for row in done)
+    print(f"{caught} of {len(done)} caught")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--execute"]:
+        execute(ROOT / source(sys.argv[2]))
+    else:
+        main(sys.argv[1:])
