@@ -156,7 +156,7 @@ def main():
         row["seconds"] = f"{time.perf_counter() - begin:.0f}"
         row["machine"] = f"{machine()}, numpyro {version('numpyro')}"
         with FILE.open("a", newline="") as file:
-            writer = csv.DictWriter(file, row)
+            writer = csv.DictWriter(file, row, lineterminator="\n")
             if not file.tell():
                 writer.writeheader()
             writer.writerow(row)
