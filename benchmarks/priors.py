@@ -8,12 +8,14 @@ are sorted by the means afterwards.
 
 The data are ``simulate(np.random.RandomState(0), n)``, compressed to 128 points, which
 serve Gaussians down to a width of 0.15; soft priors may ask for narrower ones than the
-box, which ends at 0.5. A chain is stuck if chi squared of its last draws, on average over 20 of them, is more
+box, which ends at 0.5.
+
+A chain is stuck if chi squared of its last draws, on average over 20 of them, is more
 than 30 above the least that the model allows: odds below exp(-15). That least value
 is known without any chain, since a fit that starts at the true parameters finds it.
-(With 200 points one Gaussian alone is 57 above it; a limit of 60, as one might choose,
-would not see chains that have lost the other.) A chain whose chi squared still comes
-down, by more than 60 over its draws, is slow, not stuck, and is counted by itself.
+(With 200 points one Gaussian alone is 57 above it; a limit of 60 would not see chains
+that have lost the other.) A chain whose chi squared still comes down, by more than 60
+over its draws, is slow, not stuck, and is counted by itself.
 
 Run ``python benchmarks/priors.py``: about ten minutes; stopped, it goes on where it
 was. Writes ``priors.csv``, a row for each number of points and model: how many runs
