@@ -522,6 +522,27 @@ def test_draws_do_not_depend_on_flag_number_or_method():
     assert not np.any(of_line(short) == of_line(other))
 
 
+SEVERAL = """
+import jax
+jax.config.update("jax_num_cpu_devices", 3)
+import numpy as np
+from test_inference import line, line_and_truth
+from jaxbayes.inference import sample
+data = line_and_truth(3)[1]
+one, other = (sample(line, data, 0, num_samples=200, chain_method=method)
+              for method in ("sequential", "parallel"))
+assert len(jax.local_devices()) == 3
+for name in one.posterior.data_vars:
+    np.testing.assert_array_equal(one.posterior[name], other.posterior[name])
+"""
+
+
+def test_chains_run_on_several_devices():
+    """In another process: the number of devices cannot change later."""
+    command = [sys.executable, "-W", "ignore", "-c", SEVERAL]
+    subprocess.run(command, cwd=Path(__file__).parent, check=True)
+
+
 def test_vectorized_chains_have_the_same_posterior():
     data = line_and_truth(2)[1]
     tree = sample(line, data, 0, chain_method="vectorized", num_chains=3)

@@ -56,8 +56,11 @@ def of_convergence(found, draws, lp, posterior):
     """Compare the chains, and count effective draws."""
     chains = len(lp)
     ess = {
-        f"{kind} ESS": {k: float(v) for k, v in flat(arviz.ess(posterior, method=kind))}
-        for kind in ("bulk", "tail")
+        f"{kind} ESS": {
+            name: float(value)
+            for name, value in flat(arviz.ess(posterior, method=kind, prob=prob))
+        }
+        for kind, prob in (("bulk", None), ("tail", (0.05, 0.95)))
     }
     rhat = {}
     if chains > 1:

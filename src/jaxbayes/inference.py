@@ -882,23 +882,22 @@ def _run_chains(keys, begin, kernel, num_samples, method, folder, progress):
     bar = tqdm(total=num_chains * (num_warmup + num_samples), disable=not progress)
 
     def run(name, first, advance, *own):
-        with jax.enable_x64(True):
-            state = first.eval_shape(*own, *kernel)
-            parts = []
-            for i, count in enumerate([num_warmup, *steps]):
-                saved = _checkpoint.load(folder, f"{name}-{i}", state)
-                if saved is None:
-                    if i == 0:
-                        state = first(*own, *kernel)
-                    state, draws = advance(state, own[-1], count, *kernel)
-                    jax.block_until_ready(state)
-                    saved = state, {} if i == 0 else draws
-                    _checkpoint.save(folder, f"{name}-{i}", *saved)
-                state, draws = saved
-                if i:
-                    parts.append({k: np.asarray(v) for k, v in draws.items()})
-                bar.update(count * (num_chains if name == "all" else 1))
-            return parts
+        state = first.eval_shape(*own, *kernel)
+        parts = []
+        for i, count in enumerate([num_warmup, *steps]):
+            saved = _checkpoint.load(folder, f"{name}-{i}", state)
+            if saved is None:
+                if i == 0:
+                    state = first(*own, *kernel)
+                state, draws = advance(state, own[-1], count, *kernel)
+                jax.block_until_ready(state)
+                saved = state, {} if i == 0 else draws
+                _checkpoint.save(folder, f"{name}-{i}", *saved)
+            state, draws = saved
+            if i:
+                parts.append({k: np.asarray(v) for k, v in draws.items()})
+            bar.update(count * (num_chains if name == "all" else 1))
+        return parts
 
     def joined(parts, axis):
         cut = [
@@ -909,7 +908,9 @@ def _run_chains(keys, begin, kernel, num_samples, method, folder, progress):
 
     def one(i):
         mine = jax.tree.map(lambda each: each[i], own)
-        with jax.default_device(devices[i % len(devices)]):
+        with jax.enable_x64(True):  # for this thread
+            if devices[0]:  # chosen by place, so that no thread traces the model anew
+                mine = jax.device_put(mine, devices[i % len(devices)])
             return joined(run(f"chain{i}", _begin_one, _advance_one, *mine), 0)
 
     with bar:
