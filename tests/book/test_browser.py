@@ -132,7 +132,7 @@ def test_the_page_is_copied_as_a_script(executed, reading):
 
 def test_downloads_are_saved(executed, reading):
     tab = reading.tab
-    for name, text in (("Notebook", "ipynb"), ("Script", "py")):
+    for name, text in (("Notebook (.ipynb)", "ipynb"), ("Script (.py)", "py")):
         tab.get_by_role("button", name="Take this page away").click()
         with tab.expect_download() as saved:
             tab.get_by_role("link", name=name).click()
@@ -179,7 +179,7 @@ def test_small_print_can_be_read(reading, scheme):
         ("status 3", "jax-fit"),
         ("finite differences", "gradients"),
         ("prior predictive", "posterior"),
-        ("mirror images", "nuts"),
+        ("mirror images", "labels"),
         ("label switching", "labels"),
         ("third mode", "modes"),
         ("TracerBoolConversionError", "troubleshooting"),

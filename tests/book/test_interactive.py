@@ -251,15 +251,16 @@ def test_the_other_parameters_follow_to_their_best(drawing, i, value):
 
 
 def test_no_way_between_the_labelings_is_low(drawing):
-    """Followed in small steps, chi squared rises by thousands before the jump."""
+    """Followed in small steps, chi squared rises by thousands before any crossing."""
     drawing.root.get_by_label(FOLLOW).check()
     rises = []
     for mean in np.arange(-0.48, 0.6, 0.02):
         slide(drawing, 1, round(float(mean), 2))
         rises.append(drawing.chi2 - BEST.chi2)
-    assert max(rises) > 2000
-    assert rises[-1] < 10
-    assert drawing.params[1] > drawing.params[4]
+        if drawing.params[1] > drawing.params[4]:
+            break
+    assert max(rises) > 4000
+    assert rises[5] < 100  # it follows the valley as long as there is one
     drawing.check()
 
 
