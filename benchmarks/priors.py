@@ -27,7 +27,6 @@ arrived; and three quantiles of the left amplitude over the draws of these.
 
 import csv
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import jax
@@ -36,13 +35,18 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from numpyro.distributions.transforms import OrderedTransform
-from stuck import CHAINS, run_numpyro
+from stuck import CHAINS, add_row, run_numpyro
 
 from jaxbayes.compression import compress
 from jaxbayes.data import TRUTH, simulate
 from jaxbayes.fitting import chi2, fit
-from jaxbayes.models import double_gaussian, free_model, ordered_model, to_params
-from jaxbayes.timing import machine
+from jaxbayes.models import (
+    double_gaussian,
+    free_model,
+    ordered_model,
+    relabel,
+    to_params,
+)
 
 FILE = Path(__file__).with_name("priors.csv")
 RUNS, EXCESS, FALL, LAST = 100, 30, 60, 20
@@ -82,12 +86,6 @@ MODELS = {
 }
 
 
-def sort_labels(params):
-    """Exchange the Gaussians of arrays of shape (..., 6) where the means ask for it."""
-    swapped = params[..., 1] > params[..., 4]
-    return np.where(swapped[..., None], np.roll(params, 3, axis=-1), params)
-
-
 def sweep(model, n, runs, seed=0):
     """Run the chains of one row.
 
@@ -102,7 +100,7 @@ def sweep(model, n, runs, seed=0):
         of_draws = jax.jit(jax.vmap(jax.vmap(lambda p: chi2(p, *data))))
         excess = np.asarray(of_draws(draws)) - fit(data, TRUTH).chi2
     shape = (runs, CHAINS, -1)
-    return sort_labels(draws).reshape(*shape, 6), excess.reshape(shape)
+    return relabel(draws).reshape(*shape, 6), excess.reshape(shape)
 
 
 def summary(params, excess):
@@ -142,14 +140,7 @@ def main():
             begin = time.perf_counter()
             row = {"n": n, "means": means, "prior": prior}
             row |= summary(*sweep(model, n, RUNS))
-            row["seconds"] = f"{time.perf_counter() - begin:.0f}"
-            row["machine"] = f"{machine()}, numpyro {version('numpyro')}"
-            with FILE.open("a", newline="") as file:
-                writer = csv.DictWriter(file, row)
-                if not file.tell():
-                    writer.writeheader()
-                writer.writerow(row)
-            print(*row.values(), flush=True)
+            add_row(FILE, row, begin)
 
 
 if __name__ == "__main__":

@@ -141,6 +141,18 @@ def summary(means, prices, end):
     }
 
 
+def add_row(path, row, begin):
+    """Append a row to a record, with its seconds and the machine, and print it."""
+    row["seconds"] = f"{time.perf_counter() - begin:.0f}"
+    row["machine"] = f"{machine()}, numpyro {version('numpyro')}"
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, row, lineterminator="\n")
+        if not file.tell():
+            writer.writeheader()
+        writer.writerow(row)
+    print(*row.values(), flush=True)
+
+
 def main():
     """Add the rows that are not there yet."""
     done = list(csv.DictReader(FILE.open())) if FILE.exists() else []
@@ -153,14 +165,7 @@ def main():
         means, prices = (np.array(one) for one in zip(*found, strict=True))
         row = {"data": kind, "n": n, "start": name}
         row |= summary(means, prices, model_and_data(kind, n, 0)[-1])
-        row["seconds"] = f"{time.perf_counter() - begin:.0f}"
-        row["machine"] = f"{machine()}, numpyro {version('numpyro')}"
-        with FILE.open("a", newline="") as file:
-            writer = csv.DictWriter(file, row, lineterminator="\n")
-            if not file.tell():
-                writer.writeheader()
-            writer.writerow(row)
-        print(*row.values(), flush=True)
+        add_row(FILE, row, begin)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,10 @@ function chi2(data, params) {
   return total;
 }
 
+/** Keep parameters within the prior. */
+const clip = (data, params) =>
+  params.map((v, i) => Math.min(Math.max(v, data.low[i]), data.high[i]));
+
 /** Refit the parameters that are not held, by damped Gauss-Newton steps in the box. */
 function follow(data, params, held) {
   let best = [...params], value = chi2(data, best), damping = 1e-3;
@@ -66,10 +70,9 @@ function follow(data, params, held) {
       && !(best[i] <= low[i] && slope[i] < 0) && !(best[i] >= high[i] && slope[i] > 0));
     const move = solve(free.map((i) => free.map((j) =>
       normal[i][j] * (i === j ? 1 + damping : 1))), free.map((i) => slope[i]));
-    const next = [...best];
-    free.forEach((i, k) => {
-      next[i] = Math.min(Math.max(best[i] + move[k], low[i]), high[i]);
-    });
+    const moved = [...best];
+    free.forEach((i, k) => { moved[i] += move[k]; });
+    const next = clip(data, moved);
     const reached = chi2(data, next), gain = value - reached;
     if (!(gain > 0)) { damping *= 10; continue; }
     [best, value, damping] = [next, reached, damping / 10];
@@ -199,12 +202,8 @@ function interactive(data) {
 
   /** Show parameters of which the reader chose some, and refit the rest if asked to. */
   function turn(next, held) {
-    const inside = clip(next);
-    show(following.checked ? follow(data, inside, held) : inside);
+    show(following.checked ? follow(data, clip(data, next), held) : next);
   }
-
-  const clip = (next) =>
-    next.map((v, i) => Math.min(Math.max(v, data.low[i]), data.high[i]));
 
   let toX, toY, toResidual, scale;  // from data to pixels, for the present width
   const grid = ticks(X[0], X[1] + 1e-6, 0.05);
@@ -236,7 +235,7 @@ function interactive(data) {
   }
 
   function show(next) {
-    params = clip(next);
+    params = clip(data, next);
     const pixels = grid.map(toX), parts = [params.slice(0, 3), params.slice(3)];
     parts.forEach((p, k) =>
       set(curves[k], { d: line(pixels, grid.map((x) => toY(gaussian(...p, x)))) }));
