@@ -96,9 +96,19 @@ def _floats(name, values):
             f"{name} must have no masked points, got {np.sum(mask)}: keep the others "
             f"with keep = ~{name}.mask and x[keep], y[keep], yerr[keep]"
         )
-    if np.iscomplexobj(values):
+    try:
+        plain = np.asarray(values)
+        floats = plain.astype(float) if plain.dtype.kind not in "cmMV" else None
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of numbers: {error}") from None
+    if np.iscomplexobj(plain):
         raise ValueError(f"{name} must be real, got complex values")
-    return np.array(values, dtype=float)
+    if floats is None:
+        raise ValueError(
+            f"{name} must be plain numbers, got {plain.dtype}: pass one column, times "
+            "as numbers of days or seconds"
+        )
+    return floats
 
 
 def check_profile(profile):
@@ -115,9 +125,11 @@ def check_profile(profile):
 
     Raises:
         ValueError: if there are not three arrays, a shape is wrong, a value is
-            not finite, or an error bar is not positive; if an array has masked
-            points, a ``unit`` (as Astropy's have) or complex values, none of which
-            an array of floats can keep. Names the array and what to pass.
+            not a number or not finite (an infinite error bar marks a point to leave
+            out), or an error bar is not positive; if an array has masked points, a
+            ``unit`` (as Astropy's have), times or complex values, none of which an
+            array of floats can keep. Names the array and what to pass.
+        TypeError: if ``profile`` has no length.
 
     Example:
         >>> check_profile(([0.0, 1.0], [3.0, 4.0], 0.5)).yerr
@@ -127,6 +139,8 @@ def check_profile(profile):
         ...
         ValueError: yerr must be positive everywhere, got 0.0 at index 1
     """
+    if not hasattr(profile, "__len__"):
+        raise TypeError(f"profile must be (x, y, yerr), got {type(profile).__name__}")
     if len(profile) != 3:
         raise ValueError(f"profile must be (x, y, yerr), got {len(profile)} entries")
     x, y, yerr = map(_floats, Profile._fields, profile)
@@ -142,7 +156,11 @@ def check_profile(profile):
     for name, values in (("x", x), ("y", y), ("yerr", yerr)):
         if not np.all(np.isfinite(values)):
             bad = np.flatnonzero(~np.isfinite(values))[0]
-            raise ValueError(f"{name} must be finite, got {values[bad]} at index {bad}")
+            raise ValueError(
+                f"{name} must be finite, got {values[bad]} at index {bad}: keep the "
+                f"other points with keep = np.isfinite({name}) and x[keep], y[keep], "
+                "yerr[keep]"
+            )
     if not np.all(yerr > 0):
         bad = np.flatnonzero(yerr <= 0)[0]
         raise ValueError(

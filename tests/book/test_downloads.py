@@ -95,9 +95,11 @@ def test_a_notebook_is_valid_and_says_where_it_comes_from(executed):
 
 
 @pytest.mark.parametrize("present", [True, False])
+@pytest.mark.parametrize("loaded", [True, False])
 def test_the_first_cell_installs_where_the_package_is_missing(
-    pages, monkeypatch, present
+    pages, monkeypatch, capsys, present, loaded
 ):
+    """After it has replaced a NumPy that is loaded, one must restart: it says so."""
     source = cells(pages["index"], "code")[0].source
     ran = []
 
@@ -107,10 +109,14 @@ def test_the_first_cell_installs_where_the_package_is_missing(
 
     found = "something" if present else None
     monkeypatch.setattr("importlib.util.find_spec", lambda name: found)
+    modules = {name: m for name, m in sys.modules.items() if loaded or name != "numpy"}
+    monkeypatch.setattr("sys.modules", modules)
     code = TransformerManager().transform_cell(source)
     exec(code, {"get_ipython": Shell})  # noqa: S102
     line = f"install --quiet -r {SITE}_static/requirements.txt"
     assert ran == ([] if present else [("pip", line)])
+    told = "Restart the session" in capsys.readouterr().out
+    assert told == (loaded and not present)
 
 
 def words(soup):

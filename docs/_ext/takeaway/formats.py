@@ -14,10 +14,14 @@ KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 KEEP_WORDS = {"break_long_words": False, "break_on_hyphens": False}
 INSTALL = """\
 # Install what the book ran on, unless it is here already.
+import sys
 from importlib.util import find_spec
 
 if find_spec("jaxbayes") is None:
-    %pip install --quiet -r {}"""
+    loaded = "numpy" in sys.modules
+    %pip install --quiet -r {}
+    if loaded:
+        print("Restart the session now, then run this notebook from its first cell.")"""
 FAILING = """\
 try:
 {}
