@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxbayes import timing
-from jaxbayes.timing import best_time, compile_time, machine, processor
+from jaxbayes.timing import Timing, best_time, compile_time, machine, processor, race
 
 
 class Clock:
@@ -82,6 +82,31 @@ def test_jitted_function_is_traced_in_the_first_call(clock):
 def test_no_repeats_are_refused(repeats):
     with pytest.raises(ValueError, match=f"repeats must be at least 1, got {repeats}"):
         best_time(lambda: pytest.fail("called"), repeats=repeats)
+
+
+def test_rivals_take_turns():
+    turns = []
+
+    def rival(name, best):
+        def measure(repeats):
+            turns.append((name, repeats))
+            return Timing(9.0, next(best))
+
+        return measure
+
+    rivals = {"a": rival("a", iter([3.0, 1.0])), "b": rival("b", iter([4.0, 2.0]))}
+    times = race(rivals, rounds=2, burst=5)
+    assert turns == [("a", 5), ("b", 5)] * 2
+    assert {name: list(each) for name, each in times.items()} == {
+        "a": [3.0, 1.0],
+        "b": [4.0, 2.0],
+    }
+
+
+@pytest.mark.parametrize("wrong", [{"rounds": 0}, {"burst": -1}])
+def test_a_race_of_no_calls_is_refused(wrong):
+    with pytest.raises(ValueError, match="rounds and burst must be at least 1"):
+        race({}, **wrong)
 
 
 @pytest.mark.parametrize("wrap", [lambda f: f, jax.jit], ids=["plain", "jitted"])

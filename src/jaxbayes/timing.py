@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
 
 class Timing(NamedTuple):
@@ -53,6 +54,40 @@ def best_time(function, *args, repeats=100):
         jax.block_until_ready(function(*args))
         seconds.append(perf_counter() - start)
     return Timing(first=seconds[0], best=min(seconds[1:]))
+
+
+def race(rivals, *, rounds=30, burst=30):
+    """Time rivals in alternating rounds, so that all meet the same load.
+
+    Args:
+        rivals: dict from names to functions that take ``repeats`` and return a
+            :class:`Timing`, such as ``functools.partial(best_time, function)``.
+        rounds: how often each rival takes its turn, at least 1.
+        burst: the calls of each turn, at least 1.
+
+    Returns:
+        Dict from each name to an array of shape ``(rounds,)``: the best time of
+        each turn in seconds. A first call, which may compile, does not count.
+
+    Raises:
+        ValueError: if ``rounds`` or ``burst`` is less than 1.
+
+    Example:
+        >>> from functools import partial
+        >>> rivals = {n: partial(best_time, sum, range(n)) for n in (10, 10_000)}
+        >>> times = race(rivals, rounds=3, burst=5)
+        >>> print(times[10].shape, (times[10] < times[10_000]).all())
+        (3,) True
+    """
+    if rounds < 1 or burst < 1:
+        raise ValueError(
+            f"rounds and burst must be at least 1, got {rounds} and {burst}"
+        )
+    seconds = {name: [] for name in rivals}
+    for _ in range(rounds):
+        for name, measure in rivals.items():
+            seconds[name].append(measure(repeats=burst).best)
+    return {name: np.array(times) for name, times in seconds.items()}
 
 
 def compile_time(function, *args):

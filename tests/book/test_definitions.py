@@ -102,6 +102,7 @@ def test_what_chapters_should_teach_is_taught(taught):
         ("error-bars", "fisher_information"),
         ("timing", "Timing"),
         ("timing", "best_time"),
+        ("timing", "race"),
         ("timing", "compile_time"),
         ("posterior", "to_params"),
         ("posterior", "free_model"),
