@@ -15,6 +15,7 @@ one is missed, its ``why`` says the reason.
 """
 
 import csv
+import linecache
 import multiprocessing
 import os
 import shutil
@@ -62,6 +63,8 @@ def execute(file):
     names = {"__name__": "__main__"}
     for i, cell in enumerate(read_myst_markdown_notebook(file.read_text()).cells):
         if cell.cell_type == "code":
+            lines = cell.source.splitlines(keepends=True)
+            linecache.cache[f"cell {i}"] = len(lines), None, lines, f"cell {i}"
             try:
                 exec(compile(cell.source, f"cell {i}", "exec"), names)  # noqa: S102
             except Exception as error:

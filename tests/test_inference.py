@@ -979,6 +979,15 @@ def test_another_run_of_the_same_name_is_refused(whole, change, differs):
     assert set(folder.iterdir()) == set(files)
 
 
+def test_a_run_of_a_script_goes_on_in_a_notebook(whole, monkeypatch):
+    """JAX prints programs in color there, and in terminals."""
+    monkeypatch.setattr("jax._src.pretty_printer.CAN_USE_COLOR", True)
+    assert "\033[" in str(jax.make_jaxpr(jnp.add)(1.0, 2.0))
+    tree, folder, _ = whole
+    data = line_and_truth(3)[1]
+    assert_same(quiet(sample, line, data, 3, checkpoint=folder, **LONG), tree)
+
+
 def test_starts_belong_to_a_run(tmp_path):
     data, options = line_and_truth(3)[1], LONG | {"num_samples": 100}
     keep = functools.partial(quiet, sample, line, data, 3, **options)

@@ -38,7 +38,8 @@ def open_folder(name, density, arrays, settings):
     """
     z = jnp.zeros(_density.size(density))
     program = jax.make_jaxpr(lambda a, z: _density.potential(density, a, z))(arrays, z)
-    text = re.sub("0x[0-9a-f]+", "", str(program))
+    # str would color it in notebooks and terminals: another text of the same model
+    text = re.sub("0x[0-9a-f]+", "", program.pretty_print(use_color=False))
     told = {
         "model": digest(text, *map(np.asarray, program.consts)),
         "data": digest(
