@@ -133,7 +133,7 @@ def test_gaussian_sum_needs_three_params_a_term(shape):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("pixel", [1e-6, 1e-3, 0.05, 0.0999, 0.1001, 0.5, 2.0, 20.0])
+@pytest.mark.parametrize("pixel", [1e-6, 0.05, 0.74, 0.76, 1.3, 20.0])
 @pytest.mark.parametrize("params", [*PARAMS, np.array([2.0, 0.3, 0.5])])
 def test_pixels_average_the_curve(params, pixel, dtype):
     """By Gauss-Legendre quadrature, in pieces much narrower than each Gaussian."""
@@ -150,7 +150,7 @@ def test_pixels_average_the_curve(params, pixel, dtype):
     np.testing.assert_allclose(y, expected, rtol=0, atol=30 * np.finfo(dtype).eps)
 
 
-@pytest.mark.parametrize("pixel", [0.05, 0.15, 4.0])
+@pytest.mark.parametrize("pixel", [0.05, 1.45, 1.55, 4.0])
 def test_pixels_far_from_a_line_keep_their_digits(pixel):
     nodes, weights = np.polynomial.legendre.leggauss(200)
     with jax.enable_x64(True):
@@ -188,7 +188,7 @@ def test_points_are_very_narrow_pixels():
         )
 
 
-@pytest.mark.parametrize("pixel", [0.1, 0.5])
+@pytest.mark.parametrize("pixel", [0.1, 1.2])
 def test_derivatives_of_pixels_match_finite_differences(pixel):
     with jax.enable_x64(True):
         check_grads(
@@ -197,7 +197,7 @@ def test_derivatives_of_pixels_match_finite_differences(pixel):
 
 
 @pytest.mark.parametrize("x64", [False, True])
-@pytest.mark.parametrize("width", [1e-8, 1e-3, 0.5, 5.0, 1e3, 1e8])
+@pytest.mark.parametrize("width", [1e-8, 0.5, 1e3, 1e8])
 def test_derivatives_of_pixels_are_finite(width, x64):
     """Also far from the line, and for lines much narrower or wider than a pixel."""
     far = np.linspace(-1e4, 1e4, 21)

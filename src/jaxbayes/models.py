@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+from jax import lax
 from jax.scipy.special import erfc
 
 from jaxbayes.priors import OrderedUniform
@@ -109,9 +110,9 @@ def pixel_sum(params, x, pixel):
     """Average the sum of K Gaussians over pixels, which is what a detector records.
 
     The average of each Gaussian over a pixel is a difference of error functions,
-    divided by the width of the pixel. Where the pixel is so narrow, against the
-    Gaussian, that the difference would lose digits, it is a Gauss-Legendre sum over
-    five places in the pixel, as accurate there.
+    divided by the width of the pixel. Where the pixel is not wider than 1.5 standard
+    deviations, it is a Gauss-Legendre sum over ten places in the pixel: as accurate
+    there, sooner computed, and without the digits that the difference loses.
 
     Args:
         params: array of shape ``(3 * K,)``, as in :func:`gaussian_sum`.
@@ -155,17 +156,21 @@ def pixel_sum(params, x, pixel):
 
 def _mean_of_bell(z, half):
     """Average exp(-t**2 / 2) over t from z - half to z + half."""
-    narrow = half < 0.1
-    nodes, weights = np.polynomial.legendre.leggauss(5)
-    few = jnp.where(narrow, half, 0.0)  # each branch sees only what it is for, so
-    bells = [  # that the derivative of the other is finite
-        weight / 2 * jnp.exp(-0.5 * (z + few * node) ** 2)
-        for node, weight in zip(nodes.tolist(), weights.tolist(), strict=True)
-    ]
-    wide = jnp.where(narrow, 1.0, half)
-    near, far = jnp.abs(z) - wide, jnp.abs(z) + wide  # erfc has digits far out
-    tail = erfc(near / np.sqrt(2).item()) - erfc(far / np.sqrt(2).item())
-    return jnp.where(narrow, sum(bells), np.sqrt(np.pi / 8).item() * tail / wide)
+    resolved = half < 0.75
+    # each way sees only what it is for, so that both have finite derivatives
+    few = jnp.where(resolved, half, 0.75)
+    nodes, weights = (v.tolist() for v in np.polynomial.legendre.leggauss(10))
+    bells = [jnp.exp(-0.5 * (z + few * node) ** 2) for node in nodes]
+    mean = sum(w / 2 * bell for w, bell in zip(weights, bells, strict=True))
+
+    def with_tails():
+        wide = jnp.where(resolved, 0.75, half)
+        near, far = jnp.abs(z) - wide, jnp.abs(z) + wide
+        # far out erfc has digits, and erf has none
+        tails = erfc(0.5**0.5 * near) - erfc(0.5**0.5 * far)
+        return jnp.where(resolved, mean, (np.pi / 8) ** 0.5 * tails / wide)
+
+    return lax.cond(jnp.all(resolved), lambda: mean, with_tails)
 
 
 def to_params(amplitude, mean, width):
