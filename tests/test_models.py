@@ -133,7 +133,7 @@ def test_gaussian_sum_needs_three_params_a_term(shape):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("pixel", [1e-6, 0.05, 0.74, 0.76, 1.3, 20.0])
+@pytest.mark.parametrize("pixel", [1e-6, 0.05, 0.59, 0.61, 1.1, 20.0])
 @pytest.mark.parametrize("params", [*PARAMS, np.array([2.0, 0.3, 0.5])])
 def test_pixels_average_the_curve(params, pixel, dtype):
     """By Gauss-Legendre quadrature, in pieces much narrower than each Gaussian."""
@@ -150,7 +150,7 @@ def test_pixels_average_the_curve(params, pixel, dtype):
     np.testing.assert_allclose(y, expected, rtol=0, atol=30 * np.finfo(dtype).eps)
 
 
-@pytest.mark.parametrize("pixel", [0.05, 1.45, 1.55, 4.0])
+@pytest.mark.parametrize("pixel", [0.05, 1.15, 1.25, 4.0])
 def test_pixels_far_from_a_line_keep_their_digits(pixel):
     nodes, weights = np.polynomial.legendre.leggauss(200)
     with jax.enable_x64(True):
