@@ -22,6 +22,7 @@ from jaxbayes.models import (
     free_model,
     gaussian_sum,
     ordered_model,
+    pixel_sum,
     relabel,
     to_params,
 )
@@ -127,6 +128,92 @@ def test_double_gaussian_needs_six_params(model, n):
 def test_gaussian_sum_needs_three_params_a_term(shape):
     with pytest.raises(ValueError, match="params must hold 3 values a Gaussian"):
         gaussian_sum(np.ones(shape), X)
+    with pytest.raises(ValueError, match="params must hold 3 values a Gaussian"):
+        pixel_sum(np.ones(shape), X, 0.1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("pixel", [1e-6, 0.05, 0.59, 0.61, 1.1, 20.0])
+@pytest.mark.parametrize("params", [*PARAMS, np.array([2.0, 0.3, 0.5])])
+def test_pixels_average_the_curve(params, pixel, dtype):
+    """By Gauss-Legendre quadrature, in pieces much narrower than each Gaussian."""
+    nodes, weights = np.polynomial.legendre.leggauss(8)
+    inner = (np.arange(400) + 0.5 + nodes[:, None] / 2) / 400 - 0.5
+    with jax.enable_x64(True):
+        y = pixel_sum(params.astype(dtype), X.astype(dtype), dtype(pixel))
+    assert y.dtype == dtype
+    at = X.astype(dtype).astype(float)[:, None, None] + dtype(pixel).astype(float) * (
+        inner
+    )
+    within = scaled_pdfs(params.astype(dtype), at)
+    expected = np.mean(np.sum(within * weights[:, None] / 2, axis=1), axis=1)
+    np.testing.assert_allclose(y, expected, rtol=0, atol=30 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("pixel", [0.05, 1.15, 1.25, 4.0])
+def test_pixels_far_from_a_line_keep_their_digits(pixel):
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    with jax.enable_x64(True):
+        y = pixel_sum([1.0, 0.0, 1.0], np.array([-9.0, 6.0, 12.0]), pixel)
+    at = np.array([[-9.0], [6.0], [12.0]]) + pixel / 2 * nodes
+    expected = np.sum(weights / 2 * np.exp(-(at**2) / 2), axis=1)
+    np.testing.assert_allclose(y, expected, rtol=1e-8)
+
+
+def test_pixels_that_touch_hold_the_whole_line():
+    x = np.linspace(-50, 50, 101)
+    for width in (0.01, 0.5, 4.0):  # its flux is a s sqrt(2 pi)
+        with jax.enable_x64(True):
+            flux = np.sum(pixel_sum([3.0, 0.3, width], x, 1.0))
+        np.testing.assert_allclose(flux, 3 * width * np.sqrt(2 * np.pi), rtol=1e-12)
+
+
+def test_pixels_may_have_gaps_and_widths_of_their_own():
+    pixel = np.linspace(0.05, 3, X.size)
+    with jax.enable_x64(True):
+        y = pixel_sum(TRUTH, X, pixel)
+        for i in (0, 40, 77):
+            one = pixel_sum(TRUTH, X[i], pixel[i])
+            np.testing.assert_allclose(y[i], one, rtol=1e-12)
+        some = np.array([5, 44, 45, 90])
+        np.testing.assert_allclose(pixel_sum(TRUTH, X[some], pixel[some]), y[some])
+        turned = pixel_sum(TRUTH, X[::-1], pixel[::-1])
+        np.testing.assert_allclose(turned, y[::-1], rtol=1e-12)
+
+
+def test_points_are_very_narrow_pixels():
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(
+            pixel_sum(TRUTH, X, 1e-9), gaussian_sum(TRUTH, X), rtol=1e-12
+        )
+
+
+@pytest.mark.parametrize("pixel", [0.1, 1.2])
+def test_derivatives_of_pixels_match_finite_differences(pixel):
+    with jax.enable_x64(True):
+        check_grads(
+            jax.jit(lambda params: pixel_sum(params, X, pixel)), (TRUTH,), order=2
+        )
+
+
+@pytest.mark.parametrize("x64", [False, True])
+@pytest.mark.parametrize("width", [1e-8, 0.5, 1e3, 1e8])
+def test_derivatives_of_pixels_are_finite(width, x64):
+    """Also far from the line, and for lines much narrower or wider than a pixel."""
+    far = np.linspace(-1e4, 1e4, 21)
+    with jax.enable_x64(x64):
+        params = jnp.array([2.0, 0.1, width])
+        jacobian = jax.jacrev(pixel_sum)(params, far, 1.0)
+        by_pixel = jax.grad(lambda p: jnp.sum(pixel_sum(params, far, p)))(1.0)
+    assert np.all(np.isfinite(jacobian))
+    assert np.isfinite(by_pixel)
+
+
+@pytest.mark.parametrize("shape", [(3,), (101, 1), (1,)])
+def test_pixels_must_match_x(shape):
+    message = r"pixel must be one number or of shape \(101,\), got"
+    with pytest.raises(ValueError, match=message):
+        pixel_sum(TRUTH, X, np.ones(shape))
 
 
 # the models that are stated for NumPyro

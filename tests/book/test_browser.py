@@ -186,6 +186,16 @@ def test_small_print_can_be_read(reading, scheme):
         ("jaxpr", "glossary"),
         ("laplace_covariance", "api"),
         ("OrderedUniform", "api"),
+        ("wavelength", "your-data"),
+        ("bad pixels mask", "your-data"),
+        ("continuum", "your-model"),
+        ("Poisson counts", "counts"),
+        ("unknown noise", "counts"),
+        ("equivalent width", "results"),
+        ("netcdf", "saving"),
+        ("outliers", "troubleshooting"),
+        ("init_params", "troubleshooting"),
+        ("not sorted", "troubleshooting"),
     ],
 )
 def test_search_finds_first(context, site, words, page_found):
