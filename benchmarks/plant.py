@@ -44,7 +44,7 @@ COLUMNS = ["page", "kind", "old", "new", "caught", "by", "seconds", "why"]
 def warm_up():
     """Import, once for all pages, what takes seconds and starts no threads."""
     os.environ.update(KERNEL)
-    for name in ("arviz", "corner", "matplotlib.pyplot", "myst_nb", "numpyro.infer"):
+    for name in ("numpyro", "arviz", "corner", "matplotlib.pyplot", "myst_nb"):
         import_module(name)
 
 
