@@ -44,7 +44,7 @@ COLUMNS = ["page", "kind", "old", "new", "caught", "by", "seconds", "why"]
 def warm_up():
     """Import, once for all pages, what takes seconds and starts no threads."""
     os.environ.update(KERNEL)
-    for name in ("arviz", "corner", "matplotlib.pyplot", "myst_nb", "numpyro.infer"):
+    for name in ("numpyro", "arviz", "corner", "matplotlib.pyplot", "myst_nb"):
         import_module(name)
 
 
@@ -159,7 +159,7 @@ def main(pages):
     wrong = [told for error in ERRORS.values() if (told := stale(error))]
     if wrong:
         sys.exit("\n".join(wrong))
-    done = rows()
+    write(done := rows())
     again = [key for key in ERRORS if (key[0] in pages if pages else key not in done)]
     if again and (by := run_tests(ROOT)):
         sys.exit(f"the book fails as it is: {by}")

