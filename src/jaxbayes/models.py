@@ -224,9 +224,9 @@ def relabel(params):
 def lines_on_continuum(x, pixel, known):
     """Sample lines of known places on a polynomial continuum, for NumPyro.
 
-    Samples the sites ``shift``, ``amplitude``, ``broadening`` and ``continuum``, and
-    records ``width``; a model adds the likelihood of its data. The shapes of the
-    numbers in ``known`` decide what the lines share. To be called in a model.
+    Samples the sites ``shift``, ``amplitude``, ``broadening`` and ``continuum``. To be
+    called in a model, which adds the likelihood of its data. The shapes of the
+    numbers in ``known`` decide what the lines share.
 
     Args:
         x: array of shape ``(N,)``, the centers of the pixels, between -1 and 1.
@@ -257,13 +257,14 @@ def lines_on_continuum(x, pixel, known):
         (50,)
     """
     shift = numpyro.sample("shift", dist.Normal(0, known["shift"]))
-    amplitude = numpyro.sample("amplitude", dist.HalfNormal(known["amplitude"]))
-    broadening = numpyro.sample("broadening", dist.HalfNormal(known["broadening"]))
+    amplitude, broadening = (
+        numpyro.sample(name, dist.HalfNormal(known[name]))
+        for name in ("amplitude", "broadening")
+    )
     continuum = numpyro.sample(
         "continuum", dist.Normal(known["continuum"], known["slack"])
     )
     width = jnp.hypot(known["resolution"], broadening)
-    numpyro.deterministic("width", width)
     lines = known["tie"] @ amplitude, known["rest"] + shift, width
     params = jnp.stack(jnp.broadcast_arrays(*lines), axis=-1)
     basis = polynomial_basis(x, len(continuum) - 1, (-1, 1))
