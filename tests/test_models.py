@@ -253,10 +253,8 @@ def test_lines_on_continuum_by_hand(own):
     }
     with jax.enable_x64(True):
         model = handlers.substitute(lines_on_continuum, values)
-        trace = handlers.trace(model).get_trace(x, pixel, known)
         curve = np.asarray(model(x, pixel, known))
         width = np.sqrt(0.02**2 + np.square(values["broadening"]))
-        np.testing.assert_allclose(trace["width"]["value"], width)
         places = KNOWN["rest"] + values["shift"]
         widths = np.broadcast_to(width, 3)
         three = np.transpose([[0.2, -0.1, 0.6], places, widths]).ravel()

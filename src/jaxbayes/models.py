@@ -1,5 +1,6 @@
 """Profiles made of Gaussians, and the book's example as models for NumPyro."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
@@ -148,13 +149,14 @@ def pixel_sum(params, x, pixel):
             f"pixel must be one number or of shape {jnp.shape(x)}, "
             f"got {jnp.shape(pixel)}"
         )
-    amplitude, mean, width = jnp.reshape(params, (-1, 3)).T
-    pixel = jnp.broadcast_to(jnp.asarray(pixel), jnp.shape(x))[..., None]
-    z = (jnp.asarray(x)[..., None] - mean) / width
-    half = jnp.abs(pixel / width) / 2
-    return jnp.sum(amplitude * _mean_of_bell(z, half), axis=-1)
+    each = (-1, *[1] * jnp.ndim(x))  # a row for each Gaussian, fast along x
+    amplitude, mean, width = (jnp.reshape(v, each) for v in params.reshape(-1, 3).T)
+    half = jnp.abs(jnp.asarray(pixel) / width) / 2
+    z = (jnp.asarray(x) - mean) / width
+    return jnp.sum(amplitude * _mean_of_bell(z, half), axis=0)
 
 
+@jax.jit  # so that a call by itself does not compile anew each time
 def _mean_of_bell(z, half):
     """Average exp(-t**2 / 2) over t from z - half to z + half."""
     resolved = half < 0.6
@@ -224,9 +226,9 @@ def relabel(params):
 def lines_on_continuum(x, pixel, known):
     """Sample lines of known places on a polynomial continuum, for NumPyro.
 
-    Samples the sites ``shift``, ``amplitude``, ``broadening`` and ``continuum``, and
-    records ``width``; a model adds the likelihood of its data. The shapes of the
-    numbers in ``known`` decide what the lines share. To be called in a model.
+    Samples the sites ``shift``, ``amplitude``, ``broadening`` and ``continuum``. To be
+    called in a model, which adds the likelihood of its data. The shapes of the
+    numbers in ``known`` decide what the lines share.
 
     Args:
         x: array of shape ``(N,)``, the centers of the pixels, between -1 and 1.
@@ -246,7 +248,6 @@ def lines_on_continuum(x, pixel, known):
         JAX array of shape ``(N,)``, the average in each pixel.
 
     Example:
-        >>> import jax
         >>> from numpyro.handlers import seed
         >>> known = dict(
         ...     rest=np.array([-0.3, 0.4]), shift=0.1, amplitude=np.array([1.0]),
@@ -257,13 +258,14 @@ def lines_on_continuum(x, pixel, known):
         (50,)
     """
     shift = numpyro.sample("shift", dist.Normal(0, known["shift"]))
-    amplitude = numpyro.sample("amplitude", dist.HalfNormal(known["amplitude"]))
-    broadening = numpyro.sample("broadening", dist.HalfNormal(known["broadening"]))
+    amplitude, broadening = (
+        numpyro.sample(name, dist.HalfNormal(known[name]))
+        for name in ("amplitude", "broadening")
+    )
     continuum = numpyro.sample(
         "continuum", dist.Normal(known["continuum"], known["slack"])
     )
     width = jnp.hypot(known["resolution"], broadening)
-    numpyro.deterministic("width", width)
     lines = known["tie"] @ amplitude, known["rest"] + shift, width
     params = jnp.stack(jnp.broadcast_arrays(*lines), axis=-1)
     basis = polynomial_basis(x, len(continuum) - 1, (-1, 1))
