@@ -66,8 +66,8 @@ def race(rivals, *, rounds=30, burst=30):
         burst: the calls of each turn, at least 1.
 
     Returns:
-        Dict from each name to an array of shape ``(rounds,)``: the best time of
-        each turn in seconds. A first call, which may compile, does not count.
+        A dictionary with an array of shape ``(rounds,)`` for each name, the best time
+        of each turn in seconds. A first call, which may compile, does not count.
 
     Raises:
         ValueError: if ``rounds`` or ``burst`` is less than 1.
