@@ -804,9 +804,11 @@ def test_one_chain_is_told_that_it_cannot_be_compared():
 def test_a_hierarchy_says_where_it_diverges():
     told = []
     for seed in range(3):
-        with pytest.warns(RuntimeWarning) as seen:
-            tree = sample(schools, SCHOOLS, seed, target_accept=0.8)
-        told.append("diverged, mostly where tau is low" in str(seen[0].message))
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            tree = sample(schools, SCHOOLS, seed, target_accept=0.7)
+        text = " ".join(str(one.message) for one in seen)
+        told.append("diverged, mostly where tau is low" in text)
         assert np.all(np.isfinite(tree.posterior["theta"]))
         assert "optima" not in tree.children
     assert sum(told) >= 2  # one may happen to keep out of the neck
