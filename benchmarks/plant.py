@@ -183,8 +183,5 @@ def main(pages):
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--execute"]:
-        sys.exit(execute(ROOT / source(sys.argv[2])) or 0)
-    else:
-        warm_up()
-        main(sys.argv[1:])
+    warm_up()
+    main(sys.argv[1:])
