@@ -98,14 +98,19 @@ def gaussian_sum(params, x):
         >>> print(f"{gaussian_sum(jnp.array(two), 0.0):.4f}")
         2.6144
     """
+    amplitude, mean, width = _parts(params)
+    z = (jnp.asarray(x)[..., None] - mean) / width
+    return jnp.sum(amplitude * jnp.exp(-0.5 * z**2), axis=-1)
+
+
+def _parts(params):
+    """Return the amplitudes, means and widths of K Gaussians, of shape ``(3, K)``."""
     params = jnp.asarray(params)
     if params.ndim != 1 or params.size == 0 or params.size % 3:
         raise ValueError(
             f"params must hold 3 values a Gaussian, got shape {params.shape}"
         )
-    amplitude, mean, width = jnp.reshape(params, (-1, 3)).T
-    z = (jnp.asarray(x)[..., None] - mean) / width
-    return jnp.sum(amplitude * jnp.exp(-0.5 * z**2), axis=-1)
+    return jnp.reshape(params, (-1, 3)).T
 
 
 def pixel_sum(params, x, pixel):
@@ -139,18 +144,14 @@ def pixel_sum(params, x, pixel):
         >>> print(gaussian_sum(line, jnp.array([-1.0, 0.0, 1.0])))
         [0.1353 1. 0.1353]
     """
-    params = jnp.asarray(params)
-    if params.ndim != 1 or params.size == 0 or params.size % 3:
-        raise ValueError(
-            f"params must hold 3 values a Gaussian, got shape {params.shape}"
-        )
+    parts = _parts(params)
     if jnp.shape(pixel) not in ((), jnp.shape(x)):
         raise ValueError(
             f"pixel must be one number or of shape {jnp.shape(x)}, "
             f"got {jnp.shape(pixel)}"
         )
     each = (-1, *[1] * jnp.ndim(x))  # a row for each Gaussian, fast along x
-    amplitude, mean, width = (jnp.reshape(v, each) for v in params.reshape(-1, 3).T)
+    amplitude, mean, width = (jnp.reshape(part, each) for part in parts)
     half = jnp.abs(jnp.asarray(pixel) / width) / 2
     z = (jnp.asarray(x) - mean) / width
     return jnp.sum(amplitude * _mean_of_bell(z, half), axis=0)
