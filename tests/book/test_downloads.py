@@ -297,7 +297,7 @@ def reader(tmp_path_factory):
 NUMBER = r"[-+]?\d[\d,]*(?:\.\d*)?(?:e[-+]?\d+)?"
 TIME = rf"{NUMBER} ?(?=(?:ms|us|s|seconds?)\b)"
 TIME += (
-    rf"|{NUMBER}(?= times (?:faster|as many effective draws))|\({NUMBER} to {NUMBER}\)"
+    rf"|{NUMBER}(?= times (?:faster|as many effective\s+draws))|\({NUMBER} to {NUMBER}\)"
 )
 
 
