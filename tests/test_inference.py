@@ -383,7 +383,19 @@ BAD = np.where(np.arange(20) == 7, np.nan, X)
         (line, [X, X, 1.0], TypeError, "data must be the tuple .* got list"),
         (line, X, TypeError, "data must be the tuple .* got ndarray"),
         (line, (X, X), ValueError, "cannot be called with these 2 arguments.*yerr"),
-        (line, (X, X[:7], 1.0), ValueError, "cannot be called with these 3 arguments"),
+        (line, (X, X[:7], 1.0), ValueError, r"3 arguments, \(20,\), \(7,\), \(\): "),
+        (
+            lambda x, yerr: numpyro.sample("a", dist.Normal(0, x * yerr)),
+            (X, None),
+            ValueError,
+            r"arguments, \(20,\), None: unsupported",
+        ),
+        (
+            lambda x, y: numpyro.sample("a", dist.Normal(y["b"], x)),
+            (X, {"a": [1.0], "c": (1, 2)}),
+            ValueError,
+            r"arguments, \(20,\), \{a: \(1,\), c: \[1, 2\]\}: 'b'",
+        ),
         (
             line,
             (X, np.ma.masked_greater(X, 1), 1.0),

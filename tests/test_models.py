@@ -280,6 +280,23 @@ def test_lines_on_continuum_have_their_priors():
         assert p > FALSE_ALARM, name
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"slack": None}, "known must have slack, got amplitude, broad"),
+        ({"rest": 0.1}, r"known\['rest'\] must have one axis, got shape \(\)"),
+        ({"continuum": 1.0}, r"known\['continuum'\] must have one axis"),
+        ({"tie": np.ones((2, 3))}, r"known\['tie'\] must have shape \(3, 2\), a row"),
+        ({"shift": np.ones(2)}, r"known\['shift'\] must be .* shape \(3,\), .* \(2,\)"),
+    ],
+)
+def test_what_is_known_is_checked(changed, message):
+    known = {k: v for k, v in (KNOWN | changed).items() if v is not None}
+    seeded = handlers.seed(lines_on_continuum, 0)
+    with pytest.raises(ValueError, match=message):
+        seeded(X, 0.1, known)
+
+
 def test_params_are_in_their_order():
     values = {"amplitude": TRUTH[[0, 3]], "mean": TRUTH[[1, 4]], "width": TRUTH[[2, 5]]}
     np.testing.assert_allclose(to_params(**values), TRUTH, rtol=1e-6)

@@ -105,14 +105,32 @@ def _describe(model, structure, fixed, shapes):
 
     try:
         jax.eval_shape(look, shapes)
-    except (AssertionError, AttributeError, TypeError, ValueError) as error:
+    except (
+        AssertionError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
         if str(error).startswith("model has"):
             raise
+        rest = iter(shapes)
+        kinds = [str(next(rest).shape) if v is _Array else repr(v) for v in fixed]
+        told = jax.tree.unflatten(structure, kinds)
         raise ValueError(
             f"model cannot be called with these {len(structure.children())} "
-            f"arguments: {error}"
+            f"arguments, {', '.join(map(_in_short, told))}: {error}"
         ) from error
     return told[0]
+
+
+def _in_short(kinds):
+    """Write the shapes of the arrays of an argument, and what else it holds."""
+    if isinstance(kinds, dict):
+        return "{" + ", ".join(f"{k}: {_in_short(v)}" for k, v in kinds.items()) + "}"
+    if isinstance(kinds, list | tuple):
+        return f"[{', '.join(map(_in_short, kinds))}]"
+    return str(kinds)
 
 
 def _trace(model, args, key, strategy=init_to_sample):

@@ -142,7 +142,10 @@ def check_profile(profile):
     if not hasattr(profile, "__len__"):
         raise TypeError(f"profile must be (x, y, yerr), got {type(profile).__name__}")
     if len(profile) != 3:
-        raise ValueError(f"profile must be (x, y, yerr), got {len(profile)} entries")
+        raise ValueError(
+            f"profile must be (x, y, yerr), got {len(profile)} entries: yerr may be "
+            "one number"
+        )
     x, y, yerr = map(_floats, Profile._fields, profile)
     if x.ndim != 1 or x.size == 0:
         raise ValueError(f"x must have shape (N,) with N > 0, got {x.shape}")

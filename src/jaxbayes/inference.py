@@ -449,7 +449,8 @@ def importance(model, data, seed, *, num_samples=10_000):
         density, arrays, batch, _, optima = _search(model, data, seed)
         if not len(optima.log_weight):
             raise ValueError(
-                "model has no optimum to begin with, or more than "
+                "model has no optimum to begin with (a hierarchy, parameters that the "
+                "data leave open, numbers of very unlike size), or more than "
                 f"{MOST_PARAMETERS} parameters: draw with sample"
             )
         rng = np.random.default_rng(seed)

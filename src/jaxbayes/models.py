@@ -248,6 +248,9 @@ def lines_on_continuum(x, pixel, known):
     Returns:
         JAX array of shape ``(N,)``, the average in each pixel.
 
+    Raises:
+        ValueError: if ``known`` lacks an entry, or one has another shape.
+
     Example:
         >>> from numpyro.handlers import seed
         >>> known = dict(
@@ -258,6 +261,8 @@ def lines_on_continuum(x, pixel, known):
         >>> seed(lines_on_continuum, jax.random.key(0))(x, 0.04, known).shape
         (50,)
     """
+    if odd := _odd_entry(known):
+        raise ValueError(odd)
     shift = numpyro.sample("shift", dist.Normal(0, known["shift"]))
     amplitude, broadening = (
         numpyro.sample(name, dist.HalfNormal(known[name]))
@@ -271,6 +276,31 @@ def lines_on_continuum(x, pixel, known):
     params = jnp.stack(jnp.broadcast_arrays(*lines), axis=-1)
     basis = polynomial_basis(x, len(continuum) - 1, (-1, 1))
     return pixel_sum(params.ravel(), x, pixel) + basis @ continuum
+
+
+def _odd_entry(known):
+    """Say what is wrong with what is known of lines and continuum, or nothing."""
+    each = ("shift", "resolution", "broadening")
+    wanted = {"rest", "amplitude", "tie", "continuum", "slack", *each}
+    if missing := sorted(wanted - known.keys()):
+        return f"known must have {', '.join(missing)}, got {', '.join(sorted(known))}"
+    shapes = {name: np.shape(known[name]) for name in wanted}
+    for name in ("rest", "amplitude", "continuum"):
+        if len(shapes[name]) != 1:
+            return f"known[{name!r}] must have one axis, got shape {shapes[name]}"
+    lines, heights = shapes["rest"], shapes["amplitude"]
+    if shapes["tie"] != lines + heights:
+        return (
+            f"known['tie'] must have shape {lines + heights}, a row for each line and "
+            f"a column for each amplitude, got {shapes['tie']}"
+        )
+    for name in each:
+        if shapes[name] not in ((), (1,), lines):
+            return (
+                f"known[{name!r}] must be one number or of shape {lines}, one for "
+                f"each line, got shape {shapes[name]}"
+            )
+    return ""
 
 
 def free_model(x, y=None, yerr=0.3):

@@ -296,9 +296,8 @@ def reader(tmp_path_factory):
 
 NUMBER = r"[-+]?\d[\d,]*(?:\.\d*)?(?:e[-+]?\d+)?"
 TIME = rf"{NUMBER} ?(?=(?:ms|us|s|seconds?)\b)"
-TIME += (
-    rf"|{NUMBER}(?= times (?:faster|as many effective\s+draws))|\({NUMBER} to {NUMBER}\)"
-)
+TIME += rf"|{NUMBER}(?= times (?:faster|as many effective\s+draws))"
+TIME += rf"|\({NUMBER} to {NUMBER}\)"
 
 
 def told(lines):
