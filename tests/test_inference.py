@@ -1085,6 +1085,31 @@ def test_draws_by_importance_have_their_log_density():
     np.testing.assert_allclose(constant, constant[0], rtol=1e-9)
 
 
+def share_of_one(y):
+    """State a number between two ends, seen once; its evidence is an integral."""
+    a = numpyro.sample("a", dist.Uniform(1, 3))
+    b = numpyro.sample("b", OrderedUniform(-4, 4))
+    numpyro.sample("y", NORMAL(jnp.array([a, b[0], b[1]]), 0.3), obs=y)
+
+
+def test_the_evidence_in_closed_form():
+    x, y, yerr = line_and_truth(5)[1]
+    design = np.stack([np.ones_like(x), x], axis=1)
+    spread = design @ np.diag([4, 1]) @ design.T + yerr**2 * np.eye(len(x))
+    told = importance(line, (x, y, yerr), 0).sample_stats
+    exact = stats.multivariate_normal(cov=spread).logpdf(y)
+    cases = [(told, exact)]
+    y = np.array([1.2, -1.0, 2.0])
+    told = importance(share_of_one, (y,), 0).sample_stats
+    inside = np.diff(stats.norm(y[0], 0.3).cdf([1, 3]))[0]  # far from the ends of b
+    cases.append((told, np.log(inside / 2 * 2 / 8**2)))
+    for told, exact in cases:
+        error = float(told["log_evidence_error"])
+        assert 0 < error < 0.02
+        off = (float(told["log_evidence"]) - exact) / error
+        assert abs(off) < stats.norm.isf(FALSE_ALARM / 2)
+
+
 def test_draws_by_importance_depend_on_the_seed_alone():
     data = line_and_truth(5)[1]
     one = importance(line, data, 0, num_samples=500)

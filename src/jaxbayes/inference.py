@@ -15,6 +15,7 @@ from jax import lax
 from numpyro.infer import init_to_sample
 from numpyro.infer.hmc import hmc
 from numpyro.infer.util import ParamInfo
+from scipy.special import gammaln, logsumexp
 from tqdm.auto import tqdm
 
 from jaxbayes import _checkpoint, _complaints, _density
@@ -421,8 +422,11 @@ def importance(model, data, seed, *, num_samples=10_000):
         ArviZ's :class:`xarray.DataTree` with groups ``posterior`` (one chain),
         ``sample_stats`` with ``lp``, the log density of each draw, and single numbers:
         ``ess``, Kish's effective number of draws, ``khat``, the tail index of the
-        weights, ``num_proposals``; ``observed_data``, and ``optima``, the
-        :class:`Optima`.
+        weights, ``num_proposals``, and ``log_evidence``, the log of the mean of
+        likelihood times prior over proposal, with its standard error
+        ``log_evidence_error``; ``observed_data``, and ``optima``, the
+        :class:`Optima`. The evidence is that of the model's own priors: one that
+        does not integrate to one, such as an improper prior, makes it meaningless.
 
     Raises:
         ValueError: as :func:`starting_points`; if the model has more than
@@ -485,6 +489,8 @@ def importance(model, data, seed, *, num_samples=10_000):
             "ess": _kish(smoothed),
             "khat": float(khat),
             "num_proposals": len(points),
+            "log_evidence": logsumexp(log_weight) - np.log(len(points)),
+            "log_evidence_error": np.sqrt(1 / _kish(log_weight) - 1 / len(points)),
         }
         tree = _tree(density, arrays, points[chosen][None], stats, optima)
     complaints = _complaints.of_weights(float(khat), optima)
@@ -504,7 +510,7 @@ class _Mixture(NamedTuple):
 def _draw(rng, mixture, number):
     """Draw from a mixture; return points, log densities and each component's share.
 
-    The log densities lack a constant; the shares are of shape (K, number).
+    The shares are of shape (K, number).
     """
     size = mixture.center.shape[1]
     half = np.linalg.cholesky(mixture.spread)
@@ -519,6 +525,8 @@ def _draw(rng, mixture, number):
     far -= np.reshape(inverse @ mixture.center[:, :, None], (-1, 1))
     far = np.sum(np.square(far, out=far).reshape(-1, size, number), axis=1)
     norm = np.log(mixture.weight) - np.sum(np.log(np.einsum("kii->ki", half)), axis=1)
+    norm += gammaln((_FREEDOM + size) / 2) - gammaln(_FREEDOM / 2)
+    norm -= size / 2 * np.log(np.pi * _FREEDOM)
     log_q = norm[:, None] - (_FREEDOM + size) / 2 * np.log(1 + far / _FREEDOM)
     highest = np.max(log_q, axis=0)
     share = np.exp(log_q - highest)
