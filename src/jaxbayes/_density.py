@@ -63,17 +63,27 @@ def describe(model, data):
             discrete one; or if an array has masked values or a unit.
         TypeError: if ``data`` is not a tuple.
     """
+    leaves, structure = jax.tree.flatten(as_arrays(data), is_leaf=_is_leaf)
+    arrays = arrays_of(tuple(leaves))
+    fixed = tuple(_Array if isinstance(leaf, np.ndarray) else leaf for leaf in leaves)
+    shapes = tuple(jax.ShapeDtypeStruct(v.shape, v.dtype) for v in arrays)
+    return _describe(model, structure, fixed, shapes), arrays
+
+
+def as_arrays(data):
+    """Turn all but integers, texts and None among the data into NumPy arrays."""
     if not isinstance(data, tuple):
         raise TypeError(
             "data must be the tuple of the model's arguments, "
             f"got {type(data).__name__}"
         )
-    data = jax.tree.map_with_path(_as_array, data, is_leaf=_is_leaf)
-    leaves, structure = jax.tree.flatten(data, is_leaf=_is_leaf)
-    arrays = tuple(leaf for leaf in leaves if isinstance(leaf, np.ndarray))
-    fixed = tuple(_Array if isinstance(leaf, np.ndarray) else leaf for leaf in leaves)
-    shapes = tuple(jax.ShapeDtypeStruct(v.shape, v.dtype) for v in arrays)
-    return _describe(model, structure, fixed, shapes), arrays
+    return jax.tree.map_with_path(_as_array, data, is_leaf=_is_leaf)
+
+
+def arrays_of(data):
+    """Return the arrays among the data, in their order."""
+    leaves = jax.tree.leaves(data, is_leaf=_is_leaf)
+    return tuple(leaf for leaf in leaves if isinstance(leaf, np.ndarray))
 
 
 @functools.lru_cache(maxsize=64)
@@ -219,7 +229,12 @@ def potential(density, arrays, z):
 
 def log_likelihood(density, arrays, z):
     """Return the log density of what was observed, factors included, at a vector."""
-    model = handlers.substitute(density.model, data=constrain(density, arrays, z))
+    return log_likelihood_at(density, arrays, constrain(density, arrays, z))
+
+
+def log_likelihood_at(density, arrays, values):
+    """Return the log density of what was observed at values of the latent sites."""
+    model = handlers.substitute(density.model, data=values)
     model = handlers.block(model, hide=[site.name for site in density.sites])
     seeded = handlers.seed(model, jax.random.key(0))
     return log_density(seeded, arguments(density, arrays), {}, {})[0]
