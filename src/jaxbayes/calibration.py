@@ -71,7 +71,7 @@ def log_likelihoods(model, data, values, *, in_axes):
 
     A quantity to rank that depends on the data, which parameters do not: draws from
     the prior, in the place of the posterior, pass the ranks of all parameters, and
-    not those of the log likelihood (Modrák et al. 2023).
+    not those of the log likelihood (Modrák et al. 2025).
 
     Args:
         model: a NumPyro model.

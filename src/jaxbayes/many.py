@@ -33,8 +33,9 @@ class Posteriors(NamedTuple):
         draws: dictionary of arrays of shape ``(B, num_samples, ...)``, the values of
             the sites, deterministic ones included; equally weighted.
         ess: array of shape ``(B,)``, Kish's effective number of draws.
-        khat: array of shape ``(B,)``, the tail index of the weights; draws with more
-            than 0.7, or nan, are not to be trusted.
+        khat: array of shape ``(B,)``, the tail index of the weights. Draws with more
+            than 0.7, or nan, are not to be trusted, and those worth fewer independent
+            ones than there are neither: their intervals tend to be too narrow.
         log_evidence: array of shape ``(B,)``, as :func:`jaxbayes.inference.importance`
             has it.
         optimum: dictionary of arrays of shape ``(B, ...)``, the sites at the best
