@@ -142,9 +142,8 @@ def write_nist(folder):
     for name, told in NIST.items():
         lines = (Path(folder) / f"{name}.dat").read_text().splitlines()
         y, x = np.loadtxt(lines[60:]).T
-        y_form = "{:.5f}" if name == "Gauss2" else "{:.9g}"
-        header = POINTS.format(name, *told)
-        write(f"{name.lower()}.csv", header, ("{:.9g}", x), (y_form, y))
+        columns = zip(("{:.9g}", "{:.9g}"), (x, y), strict=True)
+        write(f"{name.lower()}.csv", POINTS.format(name, *told), *columns)
         found = re.findall(r"b\d =(.*)", "\n".join(lines[:60]))
         rows += [",".join([name.lower(), *row.split()]) + "\n" for row in found]
     (FILES / "certified.csv").write_text(CERTIFIED + "".join(rows))
