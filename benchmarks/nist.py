@@ -152,11 +152,11 @@ METHODS = {"fit": by_fit, "curve_fit": by_curve_fit, "BFGS": by_bfgs}
 def main(folder):
     """Write the record."""
     warnings.simplefilter("ignore")
-    columns = "problem start method digits deviations claimed evaluations".split()
+    told = "digits", "deviations", "claimed", "evaluations"
     with Path(__file__).with_suffix(".csv").open("w", newline="") as file:
         file.write(f"# {machine()}\n")
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(columns)
+        rows.writerow(["problem", "start", "method", *told])
         for name, model in MODELS.items():
             x, y, *starts, certified, errors = load(folder, name)
             for k, start in enumerate(starts, 1):
