@@ -1,23 +1,58 @@
-"""Write the data files of the package: two that others measured or made, one simulated.
+"""Write the data files of the package: what others measured or made, and simulations.
 
-Run ``python benchmarks/files.py Gauss2.dat XRFSpectrum.mca``: the first is from
-https://www.itl.nist.gov/div898/strd/nls/data/gauss2.shtml, the second lies in the
-folder ``PyMcaData`` of the package PyMca5 (PyPI). Only numbers are taken over.
+Run ``python benchmarks/files.py FOLDER XRFSpectrum.mca``. The folder has Gauss2.dat,
+Eckerle4.dat, Bennett5.dat and MGH10.dat of
+https://www.itl.nist.gov/div898/strd/nls/nls_main.shtml, which come too in the folder
+``NIST_STRD`` of the source package of lmfit (PyPI). The second file lies in the folder
+``PyMcaData`` of the package PyMca5 (PyPI). Only numbers are taken over.
 """
 
+import re
 import sys
 from pathlib import Path
 
 import numpy as np
+from scipy.special import ndtri
 
 from jaxbayes.models import double_gaussian_numpy
 
 FILES = Path(__file__).parents[1] / "src/jaxbayes/files"
-NIST = """\
-# Gauss2 of the Statistical Reference Datasets, two Gaussians on a decaying baseline
-# Source: NIST/ITL StRD, B. Rust (1996), generated data; a work of the United States
+#: What each problem of NIST is, and who made it or measured it.
+NIST = {
+    "Gauss2": (
+        "two Gaussians on a decaying baseline",
+        "B. Rust (1996), generated data",
+    ),
+    "Eckerle4": (
+        "a peak of transmittance, against wavelength",
+        "K. Eckerle (197?), observed data",
+    ),
+    "Bennett5": (
+        "a superconductor's magnetization, against log time",
+        "L. Bennett and others (1994), observed data",
+    ),
+    "MGH10": (
+        "Meyer's exponential, known to be hard",
+        "R. R. Meyer (1970), generated data",
+    ),
+}
+POINTS = """\
+# {} of the Statistical Reference Datasets, {}
+# Source: NIST/ITL StRD, {}; a work of the United States
 # government, in the public domain. Only the columns were exchanged, the header cut.
 # x,y
+"""
+CERTIFIED = """\
+# Certified values of four problems of NIST's Statistical Reference Datasets
+# Source: NIST/ITL StRD, nonlinear regression; a work of the United States government,
+# in the public domain. A row for each parameter, b1 first.
+# problem,start 1,start 2,certified,standard deviation
+"""
+CLUSTERS = """\
+# low_dim_gauss_mix of posteriordb: 1000 numbers drawn from two Gaussians
+# Source: stat_comp_benchmarks, Copyright (c) 2017, Stan, BSD 3-clause license. Made
+# again by benchmarks/files.py, equal but for the last of 15 digits here and there.
+# y
 """
 XRF = """\
 # X-ray fluorescence of a thin sample of many elements, counts in a channel
@@ -78,10 +113,46 @@ def write(name, header, *columns):
     (FILES / name).write_text(header + lines)
 
 
+def uniforms_of_r(seed):
+    """Return the function that draws numbers as R does after ``set.seed(seed)``."""
+    words = []
+    for _ in range(50 + 625):
+        seed = (69069 * seed + 1) % 2**32
+        words.append(seed)
+    state = np.random.RandomState()
+    state.set_state(("MT19937", np.array(words[51:], dtype=np.uint32), 624))
+    return lambda n: state.randint(0, 2**32, n, dtype=np.uint64) / 2**32
+
+
+def clusters():
+    """Draw the numbers of low_dim_gauss_mix, by the recipe that Betancourt published.
+
+    Identifying Bayesian mixture models (2017): two Gaussians of width 1 at -2.75 and
+    2.75, with weights 0.6 and 0.4, and R's seed 689934.
+    """
+    draw = uniforms_of_r(689934)
+    center = np.where(draw(1000) < 0.6, -2.75, 2.75)
+    coarse, fine = draw(2000).reshape(1000, 2).T
+    return center + ndtri((np.floor(2**27 * coarse) + fine) / 2**27)
+
+
+def write_nist(folder):
+    """Write the points of NIST's problems, and the certified values of all."""
+    rows = []
+    for name, told in NIST.items():
+        lines = (Path(folder) / f"{name}.dat").read_text().splitlines()
+        y, x = np.loadtxt(lines[60:]).T
+        columns = zip(("{:.9g}", "{:.9g}"), (x, y), strict=True)
+        write(f"{name.lower()}.csv", POINTS.format(name, *told), *columns)
+        found = re.findall(r"b\d =(.*)", "\n".join(lines[:60]))
+        rows += [",".join([name.lower(), *row.split()]) + "\n" for row in found]
+    (FILES / "certified.csv").write_text(CERTIFIED + "".join(rows))
+
+
 def main(nist, xrf):
-    """Write the three files."""
-    y, x = np.loadtxt(nist, skiprows=60).T
-    write("gauss2.csv", NIST, ("{:.0f}", x), ("{:.5f}", y))
+    """Write all files."""
+    write_nist(nist)
+    write("clusters.csv", CLUSTERS, ("{:.15g}", clusters()))
     counts = np.loadtxt(xrf)
     channel = np.arange(2060, 2390)
     write("xrf.csv", XRF, ("{:.0f}", channel), ("{:.0f}", counts[channel]))

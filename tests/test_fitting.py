@@ -1,6 +1,7 @@
 """Chi squared, its curvature, and fits whose answer is known."""
 
 import warnings
+from importlib.resources import files
 
 import jax
 import jax.numpy as jnp
@@ -187,6 +188,57 @@ def test_fisher_information_is_the_curvature_without_noise(x64):
 
 
 # fits with a known answer
+
+FILES = files("jaxbayes") / "files"
+CERTIFIED = np.genfromtxt(FILES / "certified.csv", delimiter=",", dtype=str)
+PROBLEMS = {  # of NIST
+    "gauss2": lambda b, x: (
+        b[0] * jnp.exp(-b[1] * x)
+        + b[2] * jnp.exp(-(((x - b[3]) / b[4]) ** 2))
+        + b[5] * jnp.exp(-(((x - b[6]) / b[7]) ** 2))
+    ),
+    "eckerle4": lambda b, x: b[0] / b[1] * jnp.exp(-(((x - b[2]) / b[1]) ** 2) / 2),
+    "bennett5": lambda b, x: b[0] * (b[1] + x) ** (-1 / b[2]),
+    "mgh10": lambda b, x: b[0] * jnp.exp(b[1] / (x + b[2])),
+}
+
+
+@pytest.mark.filterwarnings("ignore:chi squared is")
+@pytest.mark.parametrize("yerr", [1.0, 2.5])
+@pytest.mark.parametrize("start", [1, 2])
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_fit_has_the_digits_that_nist_certifies(name, start, yerr, x64):
+    model = PROBLEMS[name]
+    x, y = np.genfromtxt(FILES / f"{name}.csv", delimiter=",").T
+    columns = CERTIFIED[CERTIFIED[:, 0] == name].T[1:].astype(float)
+    begin, certified, deviations = columns[start - 1], columns[2], columns[3]
+    if (name, start) == ("mgh10", 1):  # too far: said, not wrong in silence
+        with pytest.warns(RuntimeWarning, match="did not converge"):
+            assert not fit((x, y, yerr), begin, model=model).converged
+        return
+    best = fit((x, y, yerr), begin, model=model)
+    assert best.converged
+    np.testing.assert_allclose(best.params, certified, rtol=3e-10)
+    fisher = fisher_information(best.params, x, yerr, model)
+    lengths = np.sqrt(np.diag(fisher))  # the units far apart would cost digits
+    inverse = np.linalg.inv(fisher / np.outer(lengths, lengths))
+    errors = np.sqrt(np.diag(inverse) * best.chi2 / (x.size - certified.size)) / lengths
+    rtol = 1e-8 if name == "gauss2" else 1e-5  # as bad as the condition, squared
+    np.testing.assert_allclose(errors, deviations, rtol=rtol)
+
+
+@pytest.mark.parametrize("start", [1, 2])
+def test_fit_by_bfgs_says_that_it_stops_short(start):
+    x, y = np.genfromtxt(FILES / "bennett5.csv", delimiter=",").T
+    columns = CERTIFIED[CERTIFIED[:, 0] == "bennett5"].T[1:].astype(float)
+    with pytest.warns(RuntimeWarning, match="did not converge"):
+        best = fit(
+            (x, y, 0.002),
+            columns[start - 1],
+            model=PROBLEMS["bennett5"],
+            method="scipy",
+        )
+    assert np.max(np.abs(best.params / columns[2] - 1)) > 1e-4
 
 
 def test_fit_finds_the_known_optimum(best):
@@ -468,7 +520,7 @@ def test_fit_counts_its_evaluations(method):
 
     best = fit(SMALL, [100, -3], model=counted, method=method)
     jax.effects_barrier()
-    judging = 4  # the model with its Jacobian, and the Hessian, at start and result
+    judging = 6  # model and Jacobian, and Hessian: at start, result, a Newton step on
     assert best.evaluations == len(calls) - judging > 1
 
 

@@ -199,7 +199,8 @@ def fit(profile, start, *, model=double_gaussian, method="lm"):
     squared by less than 1e-6, :math:`g^T H^{-1} g / 2 < 10^{-6}` (a thousandth of
     an error bar). Where chi squared is below the degrees of freedom N - P, the
     error bars of the data are too large and 1e-6 is lowered by that ratio, down to
-    the rounding of the data and the parameters.
+    the rounding of the data and the parameters. A fit that has converged ends with
+    that Newton step, which brings the parameters to the rounding of the data.
 
     A parameter whose sign makes no difference to the model at any x, such as the
     width of a Gaussian, is returned positive.
@@ -347,6 +348,7 @@ class _Place(NamedTuple):
         chi2: its value.
         cov: twice the inverse of its Hessian, NaN where that is not positive
             definite.
+        step: Newton's step to the minimum, NaN where there is none.
         norms: change of the residuals by one unit of each parameter.
         to_go: estimated distance to the minimum.
         enough: distance at which the minimum counts as reached.
@@ -356,6 +358,7 @@ class _Place(NamedTuple):
     values: np.ndarray
     chi2: float
     cov: np.ndarray
+    step: np.ndarray
     norms: np.ndarray
     to_go: float
     enough: float
@@ -388,7 +391,7 @@ def _look(params, profile, model):
     rounding = np.sum(np.abs(params) * norms) ** 2 + 1e6 * data
     per_dof = value / max(count - params.size, 1)
     enough = 1e-6 * min(1.0, per_dof) + eps**2 * rounding
-    cov, to_go = np.full_like(hessian, np.nan), np.inf
+    cov, step, to_go = np.full_like(hessian, np.nan), np.nan * gradient, np.inf
     scale = np.sqrt(np.abs(np.diag(hessian)))
     if np.all(np.isfinite(hessian)) and np.all(scale > 0):
         # a unit diagonal, so that eigenvalues do not depend on the units of params
@@ -396,8 +399,9 @@ def _look(params, profile, model):
         if np.all(curvatures > count * eps):
             axes = axes / scale[:, None]
             cov = 2 * (axes / curvatures) @ axes.T
+            step = -axes @ (gradient @ axes / curvatures)
             to_go = float(np.sum((gradient @ axes) ** 2 / curvatures) / 2)
-    return _Place(params, values, float(value), cov, norms, to_go, enough)
+    return _Place(params, values, float(value), cov, step, norms, to_go, enough)
 
 
 def _search(place, data, model, method):
@@ -430,6 +434,9 @@ def _fit(profile, start, model, method, rounds=10):
             best = trial
         if best.to_go < best.enough or not lower:
             break
+    if best.to_go < best.enough:  # what the search left of it, to the last digits
+        nearer = _look(best.params + best.step, profile, model)
+        best = nearer if nearer.to_go < best.to_go else best
     for k in np.flatnonzero(best.params < 0):
         mirrored = np.where(np.arange(start.size) == k, -best.params, best.params)
         mirror = _look(mirrored, profile, model)
