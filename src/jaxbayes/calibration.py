@@ -100,7 +100,7 @@ def log_likelihoods(model, data, values, *, in_axes):
         (3, 4)
     """
     with jax.enable_x64(True):
-        density, _, number, differ, mine, shared = many.describe(model, data, in_axes)
+        density, _, number, differ, mine, shared = many._describe(model, data, in_axes)
         latent = {site.name for site in density.sites}
         if missing := sorted(latent - values.keys()):
             raise ValueError(
@@ -119,7 +119,7 @@ def log_likelihoods(model, data, values, *, in_axes):
 @functools.partial(jax.jit, static_argnames=("differ", "density"))
 def _log_likelihoods(values, mine, shared, differ, density):
     def one(own):
-        arrays = many.of_one(own[1], shared, differ)
+        arrays = many._of_one(own[1], shared, differ)
         at = functools.partial(_density.log_likelihood_at, density, arrays)
         return jax.vmap(at)(own[0])
 

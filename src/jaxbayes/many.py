@@ -269,7 +269,7 @@ def _infer(key, arrays, draws, scale, density, number):
     return points, weights, scale * places, log_weight
 
 
-def of_one(mine, shared, differ):
+def _of_one(mine, shared, differ):
     """Put the arrays of one data set together."""
     mine, shared = iter(mine), iter(shared)
     return tuple(next(mine) if own else next(shared) for own in differ)
@@ -280,7 +280,7 @@ def _infer_each(keys, mine, shared, draws, scale, differ, density, number):
     """Infer for a block of data sets, one after another: the same in any block."""
     return lax.map(
         lambda own: _infer(
-            own[0], of_one(own[1], shared, differ), draws, scale, density, number
+            own[0], _of_one(own[1], shared, differ), draws, scale, density, number
         ),
         (keys, mine),
     )
@@ -291,7 +291,7 @@ def _constrain_each(points, mine, shared, differ, density):
     """Return the values of all sites at the points of a block of data sets."""
 
     def one(own):
-        arrays = of_one(own[1], shared, differ)
+        arrays = _of_one(own[1], shared, differ)
         put = functools.partial(
             _density.constrain, density, arrays, all_sites=density.computed
         )
@@ -323,7 +323,7 @@ def importance_many(model, data, seed, *, in_axes, num_samples=1000):
         num_samples: how many draws to return for each, at least 100.
 
     Returns:
-        :class:`Posteriors`. There is no warning: look at ``khat`` and ``rivals``.
+        :class:`Posteriors`. Nothing warns, so look at ``khat``, ``ess`` and ``rivals``.
 
     Raises:
         ValueError: as :func:`jaxbayes.inference.starting_points`; if ``in_axes`` is
@@ -344,7 +344,7 @@ def importance_many(model, data, seed, *, in_axes, num_samples=1000):
     _check_integer("seed", seed, 0)
     _check_integer("num_samples", num_samples, 100)
     with jax.enable_x64(True):
-        density, arrays, number, differ, mine, shared = describe(model, data, in_axes)
+        density, arrays, number, differ, mine, shared = _describe(model, data, in_axes)
         draws = _prior(seed, arrays, density)[:_DRAWS]
         keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(seed)))(
             jnp.arange(number)
@@ -358,7 +358,7 @@ def importance_many(model, data, seed, *, in_axes, num_samples=1000):
     return jax.tree.map(lambda *each: np.concatenate(each)[:number], *parts)
 
 
-def describe(model, data, in_axes):
+def _describe(model, data, in_axes):
     """Look at a model and many data sets.
 
     Returns the density of one data set and the arrays of the first, how many there
