@@ -23,7 +23,7 @@ def ranks(draws, truth):
             data set was simulated with.
 
     Returns:
-        NumPy array of the shape of ``truth``: the number of draws below it, plus one
+        NumPy array of the shape of ``truth``, the number of draws below it, plus one
         half, over S + 1.
 
     Raises:
