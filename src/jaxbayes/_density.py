@@ -63,8 +63,9 @@ def describe(model, data):
             discrete one; or if an array has masked values or a unit.
         TypeError: if ``data`` is not a tuple.
     """
-    leaves, structure = jax.tree.flatten(as_arrays(data), is_leaf=_is_leaf)
-    arrays = arrays_of(tuple(leaves))
+    data = as_arrays(data)
+    leaves, structure = jax.tree.flatten(data, is_leaf=_is_leaf)
+    arrays = arrays_of(data)
     fixed = tuple(_Array if isinstance(leaf, np.ndarray) else leaf for leaf in leaves)
     shapes = tuple(jax.ShapeDtypeStruct(v.shape, v.dtype) for v in arrays)
     return _describe(model, structure, fixed, shapes), arrays

@@ -478,25 +478,33 @@ def importance(model, data, seed, *, num_samples=10_000):
             more = propose(1.05 * num_samples / efficiency - len(points))
             points = np.concatenate([points, more[0]])
             lp, log_weight = np.append(lp, more[1]), np.append(log_weight, more[2])
-        smoothed, khat = array_stats.psislw(-log_weight)
-        weight = np.exp(smoothed - np.max(smoothed))
-        # systematic resampling: as often as a weight says, give or take one
-        steps = (np.arange(num_samples) + rng.uniform()) / num_samples
-        chosen = np.searchsorted(np.cumsum(weight) / np.sum(weight), steps)
-        chosen = rng.permutation(np.minimum(chosen, len(points) - 1))
+        chosen, ess, khat = _equal_weights(rng, log_weight, num_samples)
         stats = {
             "lp": lp[chosen][None],
-            "ess": _kish(smoothed),
-            "khat": float(khat),
+            "ess": ess,
+            "khat": khat,
             "num_proposals": len(points),
             "log_evidence": logsumexp(log_weight) - np.log(len(points)),
             "log_evidence_error": np.sqrt(1 / _kish(log_weight) - 1 / len(points)),
         }
         tree = _tree(density, arrays, points[chosen][None], stats, optima)
-    complaints = _complaints.of_weights(float(khat), optima)
+    complaints = _complaints.of_weights(khat, optima)
     if complaints:
         warnings.warn("; ".join(complaints), RuntimeWarning, stacklevel=2)
     return tree
+
+
+def _equal_weights(rng, log_weight, number):
+    """Choose points as often as their smoothed weights say, give or take one.
+
+    Returns places in a random order, Kish's effective number of draws and k-hat.
+    """
+    smoothed, khat = array_stats.psislw(-log_weight)
+    weight = np.exp(smoothed - np.max(smoothed))
+    steps = (np.arange(number) + rng.uniform()) / number
+    chosen = np.searchsorted(np.cumsum(weight) / np.sum(weight), steps)
+    chosen = rng.permutation(np.minimum(chosen, len(weight) - 1))
+    return chosen, _kish(smoothed), float(khat)
 
 
 class _Mixture(NamedTuple):

@@ -7,21 +7,29 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from arviz_stats.base import array_stats
 from jax import lax
 from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import gammaln
 from scipy.special import logsumexp
 
 from jaxbayes import _density
-from jaxbayes.inference import REACH, _check_integer, _prior, _scale
+from jaxbayes.inference import (
+    _COMPONENTS,
+    _FREEDOM,
+    _GUARD,
+    _TRIES,
+    REACH,
+    _check_integer,
+    _equal_weights,
+    _Mixture,
+    _prior,
+    _scale,
+)
 from jaxbayes.timing import cores
 
 # draws of the prior to choose from, searches, and their steps
 _DRAWS, _SEARCHES, _STEPS = 512, 8, 50
-# of importance sampling: proposals a round, components, degrees of freedom, share of
-# the widest; rounds to wait for better weights, and rounds in all
-_TRIES, _COMPONENTS, _FREEDOM, _GUARD = 1024, 12, 3, 0.2
+# of importance sampling: rounds to wait for better weights, and rounds in all
 _PATIENCE, _MOST_ROUNDS = 5, 40
 _BLOCK = 64  # data sets at a time
 
@@ -50,14 +58,6 @@ class Posteriors(NamedTuple):
     log_evidence: np.ndarray
     optimum: dict
     rivals: np.ndarray
-
-
-class _Mixture(NamedTuple):
-    """A mixture of multivariate t distributions with _FREEDOM degrees of freedom."""
-
-    weight: jax.Array  # (K,)
-    center: jax.Array  # (K, P)
-    spread: jax.Array  # (K, P, P)
 
 
 def _descend(logp, starts):
@@ -153,11 +153,13 @@ def _draw(key, mixture, number):
 
 
 def _kish(log_weight):
+    """Return Kish's effective number of draws (1965)."""
     weight = jnp.exp(log_weight - jnp.max(log_weight))
     return jnp.sum(weight) ** 2 / jnp.sum(weight**2)
 
 
 def _even_out(log_weight, size):
+    """Return weights that sum to one, cut and tempered as in the other module."""
     log_weight = log_weight - jnp.max(log_weight)
     enough = jnp.minimum(10.0 * size, jnp.sum(jnp.isfinite(log_weight)) / 2)
     log_weight = lax.while_loop(
@@ -253,8 +255,9 @@ def _infer(key, arrays, draws, scale, density, number):
         weight = log_density(here) - log_q + jnp.sum(jnp.log(scale))
         # adapt for as long as it helps, then draw from one mixture to the end
         adapt = (done == 0) & (turn < _MOST_ROUNDS) & (waited < _PATIENCE)
-        better = _refit(here, weight, share, mixture)
-        mixture = jax.tree.map(functools.partial(jnp.where, adapt), better, mixture)
+        mixture = lax.cond(
+            adapt, lambda: _refit(here, weight, share, mixture), lambda: mixture
+        )
         worth = _kish(weight)
         waited = jnp.where(worth > 1.05 * best, 0, waited + 1)
         points = lax.dynamic_update_index_in_dim(points, here, done, 0)
@@ -306,11 +309,11 @@ def importance_many(model, data, seed, *, in_axes, num_samples=1000):
     What :func:`jaxbayes.inference.importance` does, with fewer searches and
     proposals, and compiled once for all: eight searches by Newton's method from draws
     of the prior; adaptive importance sampling with a mixture of t distributions, for
-    as many rounds as the weights become more even; then four proposals for each draw
-    that is returned, smoothed weights (PSIS, Vehtari et al. 2024) and resampling. The
-    draws of a data set depend on ``seed`` and its place alone, not on how many others
-    there are. In double precision; memory for 64 data sets at a time, beside the draws
-    returned.
+    as many rounds as the weights become more even; then at least four proposals for
+    each draw that is returned, smoothed weights (PSIS, Vehtari et al. 2024) and
+    resampling. The draws of a data set depend on ``seed`` and its place alone, not on
+    how many others there are. In double precision; memory for 64 data sets at a time,
+    beside the draws returned.
 
     Args:
         model: a NumPyro model, as in :func:`jaxbayes.inference.starting_points`. Its
@@ -346,16 +349,24 @@ def importance_many(model, data, seed, *, in_axes, num_samples=1000):
     with jax.enable_x64(True):
         density, arrays, number, differ, mine, shared = _describe(model, data, in_axes)
         draws = _prior(seed, arrays, density)[:_DRAWS]
+        scale = _scale(draws)
         keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(seed)))(
             jnp.arange(number)
         )
+        same = {"shared": shared, "differ": differ, "density": density}
+        infer = functools.partial(
+            _infer_each, draws=draws, scale=scale, number=4 * num_samples, **same
+        )
+        constrain = functools.partial(_constrain_each, **same)
         run = functools.partial(
-            _run_block, seed, keys, mine, shared, draws, differ, density, num_samples
+            _run_block, seed, keys, mine, infer, constrain, num_samples
         )
         starts = range(0, number, _BLOCK)
         with ThreadPoolExecutor(min(cores(), len(starts))) as pool:
             parts = [run(starts[0]), *pool.map(run, starts[1:])]
-    return jax.tree.map(lambda *each: np.concatenate(each)[:number], *parts)
+    found = jax.tree.map(lambda *each: np.concatenate(each)[:number], *parts)
+    latent = {site.name: found.optimum[site.name] for site in density.sites}
+    return found._replace(optimum=latent)
 
 
 def _describe(model, data, in_axes):
@@ -408,46 +419,28 @@ def _number_of_sets(axes, data):
     return next(iter(numbers.values()))[0]
 
 
-def _run_block(seed, keys, mine, shared, draws, differ, density, num_samples, start):
+def _run_block(seed, keys, mine, infer, constrain, num_samples, start):
     """Infer for the data sets from one on, as many as a block has."""
     with jax.enable_x64(True):  # for this thread
         places = np.minimum(np.arange(start, start + _BLOCK), len(keys) - 1)
         own = tuple(array[places] for array in mine)
-        scale = _scale(draws)
-        number = 4 * num_samples
-        points, log_weight, ends, modes = map(
-            np.asarray,
-            _infer_each(
-                keys[places], own, shared, draws, scale, differ, density, number
-            ),
-        )
-        chosen, ess, khat = [], [], []
-        for place, one in zip(places, log_weight, strict=True):
-            smoothed, tail = array_stats.psislw(-one)
-            weight = np.exp(smoothed - np.max(smoothed))
-            rng = np.random.default_rng([seed, place])
-            chosen.append(_resample(rng, weight, num_samples))
-            ess.append(np.sum(weight) ** 2 / np.sum(weight**2))
-            khat.append(tail)
+        points, log_weight, ends, modes = map(np.asarray, infer(keys[places], own))
+        equal = [
+            _equal_weights(np.random.default_rng([seed, place]), one, num_samples)
+            for place, one in zip(places, log_weight, strict=True)
+        ]
+        chosen, ess, khat = map(np.array, zip(*equal, strict=True))
         best = np.argmax(modes, axis=1)[:, None, None]
-        points = np.take_along_axis(points, np.array(chosen)[:, :, None], axis=1)
+        points = np.take_along_axis(points, chosen[:, :, None], axis=1)
         both = np.concatenate([points, np.take_along_axis(ends, best, axis=1)], axis=1)
-        values = _constrain_each(both, own, shared, differ, density)
+        values = constrain(both, own)
         values = {name: np.asarray(value) for name, value in values.items()}
-        latent = [site.name for site in density.sites]
         highest = np.max(modes, axis=1, keepdims=True)
         return Posteriors(
             draws={name: value[:, :-1] for name, value in values.items()},
-            ess=np.array(ess),
-            khat=np.array(khat),
+            ess=ess,
+            khat=khat,
             log_evidence=logsumexp(log_weight, axis=1) - np.log(log_weight.shape[1]),
-            optimum={name: values[name][:, -1] for name in latent},
+            optimum={name: value[:, -1] for name, value in values.items()},
             rivals=np.sum(modes > highest - REACH, axis=1) - 1,
         )
-
-
-def _resample(rng, weight, number):
-    """Choose as often as a weight says, give or take one, in any order."""
-    steps = (np.arange(number) + rng.uniform()) / number
-    chosen = np.searchsorted(np.cumsum(weight) / np.sum(weight), steps)
-    return rng.permutation(np.minimum(chosen, len(weight) - 1))
