@@ -121,6 +121,12 @@ def test_a_funnel_is_not_trusted():
             r"lengths \(1,\) in data\[1\], \(2,\) in data\[2\]",
         ),
         ((X, X[None], 0.5), {"in_axes": (None, 0, 0)}, ValueError, "first axis"),
+        (
+            (X, {"y": X[None], "noise": np.ones(2)}),
+            {"in_axes": (None, 0)},
+            ValueError,
+            r"lengths \(2,\) in data\[1\]\['noise'\], \(1,\) in data\[1\]\['y'\]",
+        ),
         ((X, X[None][:0], 0.5), {}, ValueError, "first axis"),
         ((X, X[None], 0.5), {"num_samples": 10}, ValueError, "num_samples must be at"),
         ((X, X[None], 0.5), {"num_samples": 1e3}, TypeError, "num_samples must be an"),

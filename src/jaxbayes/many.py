@@ -405,10 +405,10 @@ def _axes_of(in_axes, data):
 def _number_of_sets(axes, data):
     """Return how many data sets there are, the same for all arrays."""
     numbers = {
-        f"data[{i}]": np.shape(array)[:1]
+        f"data[{i}]{jax.tree_util.keystr(path)}": np.shape(array)[:1]
         for i, axis in enumerate(axes)
         if axis == 0
-        for array in jax.tree.leaves(data[i])
+        for path, array in jax.tree.leaves_with_path(data[i])
     }
     if len(set(numbers.values())) != 1 or set(numbers.values()) & {(), (0,)}:
         told = ", ".join(f"{len_} in {name}" for name, len_ in numbers.items())
