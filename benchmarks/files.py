@@ -136,16 +136,22 @@ def clusters():
     return center + ndtri((np.floor(2**27 * coarse) + fine) / 2**27)
 
 
+def read_nist(folder, name):
+    """Read a problem: x, y, and as texts two starts, value and deviation of each b."""
+    lines = (Path(folder) / f"{name}.dat").read_text().splitlines()
+    y, x = np.loadtxt(lines[60:]).T
+    found = re.findall(r"b\d =(.*)", "\n".join(lines[:60]))
+    return x, y, [row.split() for row in found]
+
+
 def write_nist(folder):
     """Write the points of NIST's problems, and the certified values of all."""
     rows = []
     for name, told in NIST.items():
-        lines = (Path(folder) / f"{name}.dat").read_text().splitlines()
-        y, x = np.loadtxt(lines[60:]).T
+        x, y, found = read_nist(folder, name)
         columns = zip(("{:.9g}", "{:.9g}"), (x, y), strict=True)
         write(f"{name.lower()}.csv", POINTS.format(name, *told), *columns)
-        found = re.findall(r"b\d =(.*)", "\n".join(lines[:60]))
-        rows += [",".join([name.lower(), *row.split()]) + "\n" for row in found]
+        rows += [",".join([name.lower(), *row]) + "\n" for row in found]
     (FILES / "certified.csv").write_text(CERTIFIED + "".join(rows))
 
 

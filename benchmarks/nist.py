@@ -6,7 +6,6 @@ out, since it has two predictors and a profile has one.
 """
 
 import csv
-import re
 import sys
 import warnings
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from files import read_nist
 from scipy.optimize import curve_fit, minimize
 
 from jaxbayes.fitting import fit
@@ -88,14 +88,6 @@ MODELS = {
 }
 
 
-def load(folder, name):
-    """Read a problem: x, y, two starts, certified values and deviations."""
-    lines = (Path(folder) / f"{name}.dat").read_text().splitlines()
-    y, x = np.loadtxt(lines[60:]).T
-    found = re.findall(r"b\d =(.*)", "\n".join(lines[:60]))
-    return x, y, *np.array([row.split() for row in found], dtype=float).T
-
-
 def digits(ours, certified):
     """Return the number of right digits of the worst value, 11 at most."""
     error = np.abs(np.asarray(ours) / certified - 1)
@@ -158,7 +150,8 @@ def main(folder):
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["problem", "start", "method", *told])
         for name, model in MODELS.items():
-            x, y, *starts, certified, errors = load(folder, name)
+            x, y, found = read_nist(folder, name)
+            *starts, certified, errors = np.array(found, dtype=float).T
             for k, start in enumerate(starts, 1):
                 for method, solve in METHODS.items():
                     params, claimed, count = solve(x, y, start, model)
